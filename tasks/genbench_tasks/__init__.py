@@ -1,0 +1,15 @@
+"""The bundled task pack: one folder an environment, found through the entry point `genbench.tasks`."""
+
+from pathlib import Path
+
+from genbench.task import TaskPack
+
+_HERE = Path(__file__).parent
+
+PACK = TaskPack(
+    name="genbench",
+    task_dirs=(_HERE / "general_points" / "tasks",),
+    environments={"general-points": "genbench_tasks.general_points.environment:GeneralPoints"},
+    checkpoints=_HERE / "checkpoints",
+    recipes=_HERE / "general_points" / "recipes",
+)
