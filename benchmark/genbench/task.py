@@ -336,9 +336,7 @@ class Task:
         self.environment = environment
         self.protocol = protocol
         self.limit = limit
-        self.splits = {
-            split.name: Split(environment, split, limit) for split in protocol.splits
-        }
+        self.splits = {split.name: Split(environment, split, limit) for split in protocol.splits}
 
     @property
     def name(self) -> str:

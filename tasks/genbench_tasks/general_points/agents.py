@@ -84,7 +84,7 @@ _HOSTILE: tuple[Callable[[str], str], ...] = (
     lambda cards: '{"formula": null}',
     lambda cards: '{"formula": 24}',
     lambda cards: '{"formula": ["24"], "cards": null, "number": {"a": 1}}',
-    lambda cards: '{"formula": "__import__(\'os\').system(\'true\')"}',
+    lambda cards: "{\"formula\": \"__import__('os').system('true')\"}",
     lambda cards: '{"formula": "9**9**9**9"}',
     lambda cards: '{"formula": "' + "(" * 5000 + '"}',
     lambda cards: '{"a":' * 3000,

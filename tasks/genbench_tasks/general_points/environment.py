@@ -75,6 +75,7 @@ _FEEDBACK = {
     TRUNCATED: "your response was cut off at the token limit.",
 }
 
+
 def feedback_sentences() -> list[str]:
     """The user messages after a failed attempt, at the feedback level `outcome`."""
     return [_REVISION + text for text in _FEEDBACK.values()]
@@ -111,7 +112,9 @@ class GeneralPoints(Environment):
     def messages(self, instance: Instance) -> Sequence[Message]:
         data = instance.data
         return (
-            Message("user", prompt_text(data["cards"], data["values"], data["target"], self.prompt)),
+            Message(
+                "user", prompt_text(data["cards"], data["values"], data["target"], self.prompt)
+            ),
         )
 
     # -- the verifier ---------------------------------------------------------------------------

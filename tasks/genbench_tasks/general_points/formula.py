@@ -134,11 +134,7 @@ def _postfix(tokens: Sequence[int | str]) -> tuple[int | str, ...]:
                 output.append(pending.pop())
             pending.pop()
         else:
-            while (
-                pending
-                and pending[-1] != "("
-                and _PRECEDENCE[pending[-1]] >= _PRECEDENCE[token]
-            ):
+            while pending and pending[-1] != "(" and _PRECEDENCE[pending[-1]] >= _PRECEDENCE[token]:
                 output.append(pending.pop())
             pending.append(token)
             operand_due = True

@@ -87,9 +87,7 @@ def part_of(hand_class: Class) -> str:
 @lru_cache(maxsize=4)
 def face_hands(part: str) -> tuple[tuple[str, ...], ...]:
     """Every four-card hand with a face card whose class is in that part."""
-    return tuple(
-        hand for hand in all_hands() if has_face(hand) and part_of(class_of(hand)) == part
-    )
+    return tuple(hand for hand in all_hands() if has_face(hand) and part_of(class_of(hand)) == part)
 
 
 @lru_cache(maxsize=1)

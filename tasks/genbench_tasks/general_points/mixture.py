@@ -154,9 +154,7 @@ def _random_solution(numbers: tuple[int, ...], stream: Random) -> Solution | Non
         i, j = stream.sample(range(len(terms)), 2)
         first, second = terms[i], terms[j]
         choices = [
-            choice
-            for choice in results(first[0], second[0], natural=True)
-            if choice[3] <= _LARGEST
+            choice for choice in results(first[0], second[0], natural=True) if choice[3] <= _LARGEST
         ]
         a, operator, b, value = stream.choice(choices)
         x, y = (first, second) if (a, b) == (first[0], second[0]) else (second, first)

@@ -33,7 +33,12 @@ _REASON = (
 #: The rule sentence of each prompt: how it opens, how it names one face card, what joins them.
 _RULE_SENTENCES: Mapping[str, tuple[str, str, str, str]] = {
     "counts": ("Rule: ", "{face} counts as {value}", ", ", "; A counts as 1; "),
-    "worth": ("In this game ", "a {face} is worth {value}", " and ", " while an A is worth 1, and "),
+    "worth": (
+        "In this game ",
+        "a {face} is worth {value}",
+        " and ",
+        " while an A is worth 1, and ",
+    ),
     "table": ("Values: ", "{face} = {value}", ", ", ", A = 1, "),
     "read": ("When you see ", "{face} read it as {value}", ", when you see ", ". Read A as 1; "),
     "means": ("By the rule of this round ", "{face} means {value}", ", ", ", A means 1, "),
@@ -66,7 +71,11 @@ def _shown(value: Number) -> str:
 
 
 def answer_text(
-    cards: Sequence[str], numbers: Sequence[int], solution: Solution, target: int, *,
+    cards: Sequence[str],
+    numbers: Sequence[int],
+    solution: Solution,
+    target: int,
+    *,
     steps: bool = True,
 ) -> str:
     """A response in the answer format: valid JSON in one line."""

@@ -90,9 +90,7 @@ def _base_hands(settings: Mapping[str, Any]) -> Iterator[tuple[Hand, int]]:
                 yield hand, target
 
 
-def _transformed(
-    base: Hand, settings: Mapping[str, Any], rule: Rule, target: int
-) -> Hand | None:
+def _transformed(base: Hand, settings: Mapping[str, Any], rule: Rule, target: int) -> Hand | None:
     cards = base
     name = hand_name(base)
     if "numerals" in settings:

@@ -54,7 +54,13 @@ def test_566_of_the_715_multisets_of_1_to_10_make_24():
 
 @pytest.mark.parametrize(
     ("numbers", "target"),
-    [((3, 3, 8, 8), 24), ((1, 2, 3, 4), 24), ((5, 5, 5, 5), 0), ((2, 2, 7, 13), 10), ((4, 4, 4), 1)],
+    [
+        ((3, 3, 8, 8), 24),
+        ((1, 2, 3, 4), 24),
+        ((5, 5, 5, 5), 0),
+        ((2, 2, 7, 13), 10),
+        ((4, 4, 4), 1),
+    ],
 )
 def test_counts_equal_a_brute_force_enumeration(numbers, target):
     values = list(values_of_every_expression(numbers))

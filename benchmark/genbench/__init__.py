@@ -1,0 +1,30 @@
+"""genbench: did post-training teach the rule, or did it memorise the training distribution?
+
+What this module offers is the public API; everything is imported when first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from genbench.registry import load_task
+    from genbench.task import Instance, Task, Verdict
+
+_PUBLIC = {
+    "load_task": "genbench.registry",
+    "Instance": "genbench.task",
+    "Task": "genbench.task",
+    "Verdict": "genbench.task",
+}
+
+__all__ = ["Instance", "Task", "Verdict", "__version__", "load_task"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'genbench' has no attribute '{name}'")
+    return getattr(importlib.import_module(_PUBLIC[name]), name)
