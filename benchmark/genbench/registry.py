@@ -46,7 +46,9 @@ def _task_files() -> dict[str, Path]:
         for folder in pack.task_dirs:
             for path in sorted(folder.glob("*.yaml")):
                 if path.stem in files:
-                    raise TaskError(f"two packs have a task '{path.stem}': {files[path.stem]}, {path}")
+                    raise TaskError(
+                        f"two packs have a task '{path.stem}': {files[path.stem]}, {path}"
+                    )
                 files[path.stem] = path
     return files
 

@@ -12,11 +12,14 @@ import json
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from genbench.errors import TaskError, UsageError, closest
+# Re-exported: a task pack imports this module alone.
+from genbench.errors import TaskError as TaskError
+from genbench.errors import UsageError as UsageError
+from genbench.errors import closest as closest
 
 FEEDBACK_LEVELS = ("none", "outcome", "detail")
 AGENT_KINDS = ("oracle", "memoriser", "random", "broken")
@@ -395,8 +398,3 @@ def hash_order(instances: Sequence[Instance], *salt: str | int) -> list[Instance
 def seeded(*parts: str | int) -> random.Random:
     """A random stream of its own for what the parts name."""
     return random.Random(derive_seed(*parts))
-
-
-def without_truth(verdict: Verdict, outcome: str, feedback: str) -> Verdict:
-    """The verdict with another outcome and feedback (a wrong answer that was cut off)."""
-    return replace(verdict, outcome=outcome, feedback=feedback)

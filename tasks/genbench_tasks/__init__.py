@@ -1,4 +1,4 @@
-"""The bundled task pack: one folder an environment, found through the entry point `genbench.tasks`."""
+"""The bundled task pack: one folder an environment, found by entry point."""
 
 from pathlib import Path
 

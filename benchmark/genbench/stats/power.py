@@ -154,9 +154,9 @@ def _region(n: int, discordance: float, alpha: float) -> _Region:
     critical = np.where(m == 0, 0, critical)
     critical -= scipy_stats.binom.cdf(critical, m, 0.5) > alpha / 2
     rejects = critical >= 0
-    m, critical = m[rejects].astype(np.float64), critical[rejects]
-    probability: FloatArray = number.pmf(m)
-    return _Region(discordance, m, probability, critical)
+    counts: FloatArray = np.asarray(m[rejects], dtype=np.float64)
+    probability: FloatArray = number.pmf(counts)
+    return _Region(discordance, counts, probability, critical[rejects])
 
 
 def _check(

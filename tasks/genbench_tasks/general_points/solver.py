@@ -23,7 +23,8 @@ Numbers = tuple[int, ...]
 def expressions(n: int) -> int:
     """How many labelled expressions n numbers have."""
     catalan = comb(2 * (n - 1), n - 1) // n
-    return factorial(n) * catalan * 4 ** (n - 1)
+    operators: int = 4 ** (n - 1)
+    return factorial(n) * catalan * operators
 
 
 def divide(a: Number, b: Number) -> Number:

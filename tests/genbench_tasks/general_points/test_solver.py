@@ -4,6 +4,7 @@ from fractions import Fraction
 from itertools import combinations_with_replacement, permutations
 
 import pytest
+
 from genbench_tasks.general_points.cards import RULES, has_face
 from genbench_tasks.general_points.hands import all_hands, class_of, is_paired, makes
 from genbench_tasks.general_points.solver import count, expressions, solutions, solvable

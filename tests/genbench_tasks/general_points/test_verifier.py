@@ -5,12 +5,13 @@ import random
 import time
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from genbench.task import Instance
 from genbench_tasks.general_points.cards import RULES
 from genbench_tasks.general_points.environment import GeneralPoints, judge
 from genbench_tasks.general_points.prompts import PROMPTS, example
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 ENVIRONMENT = GeneralPoints(prompt="paper", feedback="detail", settings={})
 

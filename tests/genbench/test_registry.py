@@ -1,0 +1,118 @@
+"""Tasks are found, paired, deterministic, and refused with a sentence when wrong."""
+
+import subprocess
+import sys
+
+import pytest
+
+import genbench
+from genbench.errors import TaskError, UsageError
+from genbench.registry import task_summaries
+
+NAMES = [
+    "gp-ood-cards",
+    "gp-ood-range",
+    "gp-ood-rule",
+    "gp-ood-rule-family",
+    "gp-ood-target",
+    "gp-targets-ood-rule",
+]
+
+
+def test_the_bundled_tasks_are_found_through_the_entry_point():
+    assert sorted(task_summaries()) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_splits_of_a_paired_task_hold_the_same_problems_in_the_same_order(name):
+    task = genbench.load_task(name)
+    pairs = [[item.pair_id for item in split.instances()] for split in task.splits.values()]
+    assert all(each == pairs[0] for each in pairs)
+    limited = genbench.load_task(name, limit=10)
+    assert [i.pair_id for i in limited.splits["id"].instances()] == pairs[0][:10]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_instance_of_a_task_can_be_solved(name):
+    task = genbench.load_task(name, limit=100)
+    for split in task.splits.values():
+        for instance in split.instances():
+            assert (task.environment.chance(instance) or 0) > 0
+
+
+def test_no_problem_of_the_main_task_may_be_trained_on():
+    task = genbench.load_task("gp-ood-rule")
+    certificate = task.environment.certificate(
+        {name: split.instances() for name, split in task.splits.items()}
+    )
+    for counts in certificate["splits"].values():
+        assert counts["n"] >= 250
+        assert counts["class_in_training_part"] == counts["problem_may_be_trained"] == 0
+
+
+def test_the_paper_protocol_draws_234_hands_and_prints_its_overlap():
+    task = genbench.load_task("gp-ood-rule", protocol="paper")
+    splits = {name: split.instances() for name, split in task.splits.items()}
+    assert {name: len(items) for name, items in splits.items()} == {"id": 234, "ood": 234}
+    overlap = task.environment.certificate(splits)["splits"]
+    assert overlap["id"]["problem_may_be_trained"] > 0
+
+
+def test_the_fingerprint_of_a_task_is_the_same_in_another_process():
+    code = "import genbench; print(genbench.load_task('gp-ood-rule').fingerprint)"
+    other = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    assert other == genbench.load_task("gp-ood-rule").fingerprint
+    assert other != genbench.load_task("gp-ood-rule", prompt="paper-table").fingerprint
+
+
+def test_a_wrong_name_gets_the_closest_one():
+    with pytest.raises(UsageError, match="did you mean 'gp-ood-rule'"):
+        genbench.load_task("gp-ood-rul")
+    with pytest.raises(UsageError, match="did you mean 'paper'"):
+        genbench.load_task("gp-ood-rule", prompt="papr")
+    with pytest.raises(UsageError, match="no protocol 'pared'"):
+        genbench.load_task("gp-ood-rule", protocol="pared")
+
+
+TASK = """
+name: mine
+version: "1"
+summary: a rule of my own
+environment: general-points
+cluster: class
+settings: {part: dev, require: [[face-10, 24], [mine, 24]], rules: {mine: {J: 1, Q: 2, K: 3}}}
+protocols:
+  paired:
+    paired: true
+    splits:
+      id: {role: id, rule: face-10}
+      ood: {role: ood, shift: rule, rule: mine}
+"""
+
+
+def test_a_task_file_may_bring_a_rule_of_its_own(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(TASK)
+    task = genbench.load_task(path)
+    instance = task.splits["ood"].instances()[0]
+    assert "J counts as 1, Q counts as 2, K counts as 3" in task.messages(instance)[0].text
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("rule: mine}", "rule: mien}", "did you mean 'mine'"),
+        ("role: ood", "role: odd", "splits.ood.role"),
+        ("part: dev", "prt: dev", "did you mean 'part'"),
+        ("environment: general-points", "environment: general-point", "did you mean"),
+        ("K: 3", "K: 0", "not 1..999"),
+        ("shift: rule, ", "", "names its shift"),
+    ],
+)
+def test_a_wrong_task_file_is_refused_with_its_place(tmp_path, old, new, message):
+    path = tmp_path / "mine.yaml"
+    path.write_text(TASK.replace(old, new))
+    with pytest.raises(TaskError, match=message):
+        genbench.load_task(path).splits["ood"].instances()
