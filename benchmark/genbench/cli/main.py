@@ -1,0 +1,51 @@
+"""The commands, and errors as sentences with their exit codes."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from genbench.cli.tasks import tasks_app
+
+app = typer.Typer(
+    name="genbench",
+    help="Did post-training teach the model the rule, or did it memorise its training data?",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.add_typer(tasks_app)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from genbench import __version__
+
+        typer.echo(f"genbench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Did post-training teach the model the rule, or did it memorise its training data?"""
+
+
+def run_app() -> None:
+    """Run the command line; a GenbenchError becomes one message and its exit code."""
+    from genbench.errors import GenbenchError
+
+    try:
+        app()
+    except GenbenchError as error:
+        typer.echo(f"genbench: {error}", err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        typer.echo("genbench: interrupted", err=True)
+        sys.exit(130)
