@@ -27,7 +27,8 @@ def packs() -> tuple[TaskPack, ...]:
     return tuple(entry.load() for entry in sorted(entry_points(group=GROUP), key=lambda e: e.name))
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file. Raises TaskError."""
     import yaml
 
     try:
@@ -55,7 +56,7 @@ def _task_files() -> dict[str, Path]:
 
 def task_summaries() -> dict[str, str]:
     """Name -> one line, of every installed task."""
-    return {name: str(_read_yaml(path).get("summary", "")) for name, path in _task_files().items()}
+    return {name: str(read_yaml(path).get("summary", "")) for name, path in _task_files().items()}
 
 
 def load_spec(name_or_file: str | Path) -> TaskSpec:
@@ -67,11 +68,11 @@ def load_spec(name_or_file: str | Path) -> TaskSpec:
         path = Path(text)
         if not path.is_file():
             raise UsageError(f"there is no task file {path}")
-        return parse_spec(_read_yaml(path), str(path))
+        return parse_spec(read_yaml(path), str(path))
     files = _task_files()
     if text not in files:
         raise UsageError(f"there is no task '{text}'; {closest(text, files)}")
-    return parse_spec(_read_yaml(files[text]), text)
+    return parse_spec(read_yaml(files[text]), text)
 
 
 def environment_class(name: str) -> type[Environment]:

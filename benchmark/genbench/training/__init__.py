@@ -1,0 +1,1 @@
+"""Training of the checkpoints under test: recipes, the trainers' glue, and the training record."""

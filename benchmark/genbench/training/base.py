@@ -1,0 +1,190 @@
+"""Training a small model from scratch on a stream of problems (transformers' Trainer).
+
+The loss is on the response alone. What was trained on, and how many tokens and FLOPs it took, is
+written to `genbench_training.json` beside the weights.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from genbench.errors import StoreError, UsageError
+from genbench.task import Message, fingerprint
+
+if TYPE_CHECKING:
+    from genbench.training.recipe import Recipe
+
+IGNORED = -100  # the label that transformers' losses leave out
+RECORD = "genbench_training.json"
+
+
+@dataclass
+class TokenCounts:
+    """Exact counts, padding excluded. `trained`: tokens that went forward and backward."""
+
+    trained: int = 0
+    prompt: int = 0
+    response: int = 0
+    generated: int = 0
+
+
+def flops(parameters: int, counts: TokenCounts) -> int:
+    """6 N per trained token, 2 N per generated one (Kaplan et al. 2020; Chu et al. 2025, C.3)."""
+    return 6 * parameters * counts.trained + 2 * parameters * counts.generated
+
+
+def _resolve(reference: str) -> Any:
+    module, _, attribute = reference.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise UsageError(f"the recipe names {reference}, which cannot be found: {error}") from None
+
+
+class Encoder:
+    """Conversations and responses to token ids and labels, by the model's own chat template."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self.tokenizer = tokenizer
+        self.counts = TokenCounts()
+
+    def encode(self, messages: list[Message], response: str) -> tuple[list[int], list[int]]:
+        """(input ids, labels): labels are ignored outside the response and its end token."""
+        tokenizer = self.tokenizer
+        prompt = tokenizer.apply_chat_template(
+            [{"role": message.role, "content": message.text} for message in messages],
+            add_generation_prompt=True,
+            tokenize=False,
+        )
+        asked = tokenizer(prompt, add_special_tokens=False)["input_ids"]
+        answered = tokenizer(response + tokenizer.eos_token, add_special_tokens=False)["input_ids"]
+        self.counts.trained += len(asked) + len(answered)
+        self.counts.prompt += len(asked)
+        self.counts.response += len(answered)
+        return [*asked, *answered], [IGNORED] * len(asked) + answered
+
+    def batch(self, examples: list[tuple[list[Message], str]]) -> dict[str, Any]:
+        """Tensors of shape [examples, longest], padded on the right."""
+        import torch
+
+        encoded = [self.encode(messages, response) for messages, response in examples]
+        longest = max(len(ids) for ids, _ in encoded)
+        pad = self.tokenizer.pad_token_id
+        rows = [
+            (ids + [pad] * (longest - len(ids)), labels + [IGNORED] * (longest - len(ids)))
+            for ids, labels in encoded
+        ]
+        lengths = torch.tensor([len(ids) for ids, _ in encoded])
+        return {
+            "input_ids": torch.tensor([ids for ids, _ in rows]),
+            "labels": torch.tensor([labels for _, labels in rows]),
+            "attention_mask": (torch.arange(longest)[None] < lengths[:, None]).long(),
+        }
+
+
+def train_base(recipe: Recipe, output: Path, *, threads: int | None = None) -> Path:
+    """Train the recipe's model from scratch; returns the checkpoint's folder.
+
+    Raises UsageError for a recipe of another method, StoreError where output cannot be written.
+    """
+    if recipe.method != "base":
+        raise UsageError(f"recipe '{recipe.name}' is for `genbench train {recipe.method}`")
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        (output / ".writable").write_text("")
+        (output / ".writable").unlink()
+    except OSError as error:
+        raise StoreError(f"{output} cannot be written: {error.strerror}") from None
+
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, Trainer, TrainingArguments, set_seed
+
+    if threads:
+        torch.set_num_threads(threads)
+    set_seed(recipe.seed)
+    tokenizer = _resolve(recipe.model.tokenizer)()
+    config = AutoConfig.for_model(
+        recipe.model.model_type,
+        **recipe.model.config,
+        vocab_size=len(tokenizer),
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        bos_token_id=None,
+    )
+    model = AutoModelForCausalLM.from_config(config)
+    data = _resolve(recipe.data.factory)(seed=recipe.seed, **recipe.data.settings)
+    encoder = Encoder(tokenizer)
+    schedule = recipe.schedule
+
+    class Stream(torch.utils.data.IterableDataset[dict[str, Any]]):
+        def __iter__(self) -> Iterator[dict[str, Any]]:
+            for examples in data.batches(schedule.batch_size):
+                yield encoder.batch(examples)
+
+    arguments = TrainingArguments(
+        output_dir=str(output / "trainer"),
+        max_steps=schedule.steps,
+        per_device_train_batch_size=1,  # the stream yields whole batches
+        learning_rate=schedule.learning_rate,
+        lr_scheduler_type="warmup_stable_decay",
+        lr_scheduler_kwargs={"num_decay_steps": schedule.decay_steps},
+        warmup_steps=schedule.warmup_steps,
+        weight_decay=schedule.weight_decay,
+        max_grad_norm=schedule.max_grad_norm,
+        adam_beta2=schedule.adam_beta2,
+        logging_steps=20,
+        save_strategy="steps" if schedule.save_every else "no",
+        save_steps=schedule.save_every or 500,
+        save_total_limit=1,
+        report_to=[],
+        seed=recipe.seed,
+        dataloader_num_workers=0,
+        remove_unused_columns=False,
+        dataloader_pin_memory=torch.cuda.is_available(),
+    )
+    trainer = Trainer(
+        model=model, args=arguments, train_dataset=Stream(), data_collator=lambda items: items[0]
+    )
+    trainer.train(resume_from_checkpoint=_last_checkpoint(output / "trainer"))
+    return _save(recipe, model, tokenizer, encoder, data, output, schedule.steps)
+
+
+def _last_checkpoint(folder: Path) -> str | None:
+    found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
+    return str(found[-1]) if found else None
+
+
+def _save(
+    recipe: Recipe,
+    model: Any,
+    tokenizer: Any,
+    encoder: Encoder,
+    data: Any,
+    output: Path,
+    step: int,
+) -> Path:
+    import torch
+
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    model.to(getattr(torch, recipe.model.save_dtype)).save_pretrained(output)
+    tokenizer.save_pretrained(output)
+    record = {
+        "schema_version": 1,
+        "recipe": recipe.name,
+        "recipe_fingerprint": fingerprint(recipe.model_dump(mode="json")),
+        "method": recipe.method,
+        "step": step,
+        "parent": None,
+        "seed": recipe.seed,
+        "parameters": parameters,
+        "tokens": asdict(encoder.counts),
+        "flops": flops(parameters, encoder.counts),
+        "problems": data.record(),
+    }
+    (output / RECORD).write_text(json.dumps(record, indent=1) + "\n")
+    return output
