@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from genbench.cli.run import run
 from genbench.cli.tasks import tasks_app
 
 app = typer.Typer(
@@ -17,6 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+app.command()(run)
 app.add_typer(tasks_app)
 
 

@@ -69,7 +69,10 @@ class Encoder:
         return [*asked, *answered], [IGNORED] * len(asked) + answered
 
     def batch(self, examples: list[tuple[list[Message], str]]) -> dict[str, Any]:
-        """Tensors of shape [examples, longest], padded on the right."""
+        """Tensors of shape [examples, longest], padded on the right.
+
+        Without an attention mask: a causal model's real tokens never see the padding after them.
+        """
         import torch
 
         encoded = [self.encode(messages, response) for messages, response in examples]
@@ -79,11 +82,9 @@ class Encoder:
             (ids + [pad] * (longest - len(ids)), labels + [IGNORED] * (longest - len(ids)))
             for ids, labels in encoded
         ]
-        lengths = torch.tensor([len(ids) for ids, _ in encoded])
         return {
             "input_ids": torch.tensor([ids for ids, _ in rows]),
             "labels": torch.tensor([labels for _, labels in rows]),
-            "attention_mask": (torch.arange(longest)[None] < lengths[:, None]).long(),
         }
 
 

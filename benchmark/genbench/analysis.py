@@ -1,0 +1,425 @@
+"""From played episodes to the numbers of `results.json`. Pure: no clock, no disk."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from genbench import stats
+from genbench.records import EpisodeRecord, Turn
+from genbench.results import (
+    Contamination,
+    Decomposition,
+    DifferenceResult,
+    GeneralizationResult,
+    MinimumDetectable,
+    Rate,
+    SplitResult,
+)
+from genbench.settings import RunSettings
+from genbench.task import CORRECT, TRUNCATED, Instance, SplitSpec, Task
+from genbench.thinking import visible_text
+
+ALPHA, POWER = 0.05, 0.8
+_DIGITS = 10
+TRUNCATED_WARNING = 0.05
+_LISTED_READINGS = 200
+
+
+@dataclass(frozen=True)
+class _Played:
+    """The episodes of an instance, one a sample."""
+
+    instance: Instance
+    episodes: tuple[EpisodeRecord, ...]
+
+    def mean(self, score: Callable[[EpisodeRecord], float]) -> float:
+        return sum(score(episode) for episode in self.episodes) / len(self.episodes)
+
+
+def _round(value: float) -> float:
+    return round(float(value), _DIGITS)
+
+
+def _rate(estimate: stats.Estimate) -> Rate:
+    return Rate(
+        value=_round(estimate.value),
+        ci95=(_round(estimate.low), _round(estimate.high)),
+        n=estimate.n,
+        clusters=estimate.clusters,
+        method=estimate.method,
+    )
+
+
+def _difference(found: stats.Difference) -> DifferenceResult:
+    return DifferenceResult(
+        **_rate(found).model_dump(),
+        p_value=_round(found.p_value),
+        discordance=None if found.discordance is None else _round(found.discordance),
+    )
+
+
+def _share(
+    played: Sequence[_Played], score: Callable[[EpisodeRecord], float | None]
+) -> Rate | None:
+    """The mean of a score over instances; episodes where it is None are left out."""
+    scores, clusters = [], []
+    for item in played:
+        known = [value for episode in item.episodes if (value := score(episode)) is not None]
+        if known:
+            scores.append(sum(known) / len(known))
+            clusters.append(item.instance.cluster)
+    return _rate(stats.proportion(scores, clusters)) if scores else None
+
+
+def _needed(rate: Rate | None) -> Rate:
+    assert rate is not None  # every split has an instance, and every episode a first turn
+    return rate
+
+
+def first(episode: EpisodeRecord) -> Turn:
+    """The first attempt."""
+    return episode.turns[0]
+
+
+def _first_correct(episode: EpisodeRecord) -> float:
+    return float(first(episode).verdict.correct)
+
+
+def _by_split(
+    task: Task, settings: RunSettings, episodes: Sequence[EpisodeRecord]
+) -> dict[str, list[_Played]]:
+    by_key: dict[tuple[str, str], list[EpisodeRecord]] = {}
+    for episode in episodes:
+        by_key.setdefault((episode.split, episode.instance_id), []).append(episode)
+    return {
+        name: [
+            _Played(instance, tuple(by_key[name, instance.id])) for instance in split.instances()
+        ]
+        for name, split in task.splits.items()
+    }
+
+
+def analyse_splits(
+    task: Task, settings: RunSettings, episodes: Sequence[EpisodeRecord]
+) -> dict[str, SplitResult]:
+    """Every split on its own."""
+    return {
+        name: _split(task, task.splits[name].spec, settings, played)
+        for name, played in _by_split(task, settings, episodes).items()
+    }
+
+
+def _split(
+    task: Task, spec: SplitSpec, settings: RunSettings, played: Sequence[_Played]
+) -> SplitResult:
+    attempts = 1 if spec.role == "control" else settings.verify_iters
+    firsts = [first(episode) for item in played for episode in item.episodes]
+    chances = [task.environment.chance(item.instance) for item in played]
+    known = [chance for chance in chances if chance is not None]
+
+    def check(name: str) -> Callable[[EpisodeRecord], float | None]:
+        return lambda episode: (
+            None
+            if (value := first(episode).verdict.checks.get(name)) is None
+            else float(value)
+        )
+
+    def comprehended(episode: EpisodeRecord) -> float | None:
+        checks = first(episode).verdict.checks
+        return _first_correct(episode) if checks.get("perception") and checks.get("rule") else None
+
+    names = list(dict.fromkeys(name for turn in firsts for name in turn.verdict.checks))
+    return SplitResult(
+        role=spec.role,
+        shift=spec.shift,
+        rule=spec.rule,
+        n=len(played),
+        clusters=len({item.instance.cluster for item in played}),
+        samples=settings.samples,
+        success_rate=_needed(_share(played, _first_correct)),
+        success_at={
+            str(k): _needed(_share(played, lambda episode, k=k: float(episode.solved_within(k))))  # type: ignore[misc]
+            for k in range(1, attempts + 1)
+        },
+        pass_at_k=_of_samples(played, settings.samples, stats.pass_at_k),
+        pass_hat_k=_of_samples(played, settings.samples, stats.pass_hat_k),
+        strict_success_rate=_needed(
+            _share(
+                played,
+                lambda episode: float(first(episode).verdict.correct and first(episode).verdict.strict),
+            )
+        ),
+        outcomes=_counted([turn.verdict.outcome for turn in firsts], task.environment.outcomes),
+        extractions=_counted([turn.verdict.extraction for turn in firsts]),
+        truncated=_needed(
+            _share(played, lambda episode: float(first(episode).response.finish_reason == "length"))
+        ),
+        checks={name: _share(played, check(name)) for name in names},
+        success_given_comprehension=_share(played, comprehended),
+        readings=_readings(task, played),
+        chance=_round(sum(known) / len(known)) if known and len(known) == len(chances) else None,
+        all_turns=_all_turns(task, played),
+    )
+
+
+def _counted(values: Sequence[str], order: Sequence[str] = ()) -> dict[str, int]:
+    """Counts, the names of `order` first (also where they are 0), others by name."""
+    counts = Counter(values)
+    names = [*order, *sorted(name for name in counts if name not in order)]
+    return {name: counts[name] for name in names}
+
+
+def _of_samples(
+    played: Sequence[_Played], samples: int, estimator: Callable[..., Any]
+) -> dict[str, float] | None:
+    if samples == 1:
+        return None
+    right = np.array([round(item.mean(_first_correct) * samples) for item in played])
+    sizes = sorted({*(2**i for i in range(samples.bit_length()) if 2**i <= samples), samples})
+    return {str(k): _round(float(np.mean(estimator(samples, right, k)))) for k in sizes}
+
+
+def _readings(task: Task, played: Sequence[_Played]) -> dict[str, dict[str, dict[str, int]]]:
+    """How each symbol was read at first attempts, by what it stands for; rare values together."""
+    counts: dict[str, dict[str, Counter[str]]] = {}
+    for item in played:
+        expected = task.environment.expected_readings(item.instance)
+        for episode in item.episodes:
+            for symbol, value in first(episode).verdict.readings:
+                if symbol in expected:
+                    row = counts.setdefault(symbol, {}).setdefault(expected[symbol], Counter())
+                    row[value if value in row or len(row) < _LISTED_READINGS else "other"] += 1
+    return {
+        symbol: {
+            value: dict(sorted(row.items(), key=lambda entry: (-entry[1], entry[0])))
+            for value, row in sorted(rows.items())
+        }
+        for symbol, rows in sorted(counts.items())
+    }
+
+
+def _all_turns(task: Task, played: Sequence[_Played]) -> dict[str, Any]:
+    turns = [turn for item in played for episode in item.episodes for turn in episode.turns]
+
+    def total(values: Sequence[int | None]) -> int | None:
+        known = [value for value in values if value is not None]
+        return sum(known) if len(known) == len(values) else None
+
+    return {
+        "turns": len(turns),
+        "outcomes": _counted([turn.verdict.outcome for turn in turns], task.environment.outcomes),
+        "truncated": sum(turn.response.finish_reason == "length" for turn in turns),
+        "prompt_tokens": total([turn.response.prompt_tokens for turn in turns]),
+        "generated_tokens": total([turn.response.generated_tokens for turn in turns]),
+        "mean_reward": _round(sum(turn.verdict.reward for turn in turns) / len(turns)),
+    }
+
+
+def analyse_generalization(
+    task: Task, settings: RunSettings, episodes: Sequence[EpisodeRecord]
+) -> dict[str, GeneralizationResult]:
+    """Every OOD split against the ID split; Holm over the OOD splits where there are more."""
+    played = _by_split(task, settings, episodes)
+    found = {
+        name: _against_id(task, settings, played, name)
+        for name, split in task.splits.items()
+        if split.spec.role == "ood"
+    }
+    if len(found) > 1:
+        for one in ("gap", "gap_at_viter"):
+            adjusted = stats.holm([getattr(result, one).p_value for result in found.values()])
+            for result, value in zip(found.values(), adjusted, strict=True):
+                getattr(result, one).p_value_holm = _round(float(value))
+    return found
+
+
+def _aligned(
+    played: Mapping[str, Sequence[_Played]], names: Sequence[str], score: Callable[..., float]
+) -> tuple[list[list[float]], list[str]]:
+    """Scores of the named splits on their common pairs, and the pairs' clusters."""
+    tables = [{item.instance.pair_id: item for item in played[name]} for name in names]
+    pairs = [pair for pair in tables[0] if all(pair in table for table in tables)]
+    scores = [[table[pair].mean(score) for pair in pairs] for table in tables]
+    return scores, [tables[0][pair].instance.cluster for pair in pairs]
+
+
+def _against_id(
+    task: Task, settings: RunSettings, played: Mapping[str, Sequence[_Played]], name: str
+) -> GeneralizationResult:
+    spec, training = task.splits[name].spec, task.training_split
+    paired = task.protocol.paired
+
+    def gap(score: Callable[[EpisodeRecord], float]) -> stats.Difference:
+        if paired:
+            (in_distribution, out), clusters = _aligned(played, ["id", name], score)
+            return stats.paired_difference(in_distribution, out, clusters)
+        sides = [[item.mean(score) for item in played[side]] for side in ("id", name)]
+        groups = [[item.instance.cluster for item in played[side]] for side in ("id", name)]
+        return stats.unpaired_difference(*sides, *groups)
+
+    first_gap = gap(_first_correct)
+    last = settings.verify_iters
+    decomposition, reason = _decomposition(task, played, name)
+    chances = [
+        [task.environment.chance(item.instance) for item in played[side]] for side in ("id", name)
+    ]
+    means = [
+        None if any(value is None for value in side) else sum(v for v in side if v is not None) / len(side)
+        for side in chances
+    ]
+    stickiness, no_stickiness = _stickiness(task, settings, played[name], spec)
+    return GeneralizationResult(
+        shift=spec.shift,
+        paired=paired,
+        gap=_difference(first_gap),
+        gap_at_viter=_difference(gap(lambda episode: float(episode.solved_within(last)))),
+        chance_gap=None if means[0] is None or means[1] is None else _round(means[0] - means[1]),
+        decomposition=decomposition,
+        decomposition_reason=reason,
+        stickiness=stickiness,
+        stickiness_reason=no_stickiness,
+        rule_readings=_rule_readings(task, played[name], training),
+        mde=_detectable(played, name, first_gap) if paired else None,
+    )
+
+
+def _decomposition(
+    task: Task, played: Mapping[str, Sequence[_Played]], name: str
+) -> tuple[Decomposition | None, str | None]:
+    if not task.protocol.paired:
+        return None, "the splits are not paired"
+    controls = {
+        split.spec.numbers: control
+        for control, split in task.splits.items()
+        if split.spec.control_of == name
+    }
+    if not {"id", "ood"} <= set(controls):
+        return None, "the task has no control splits for this shift"
+    names = ["id", name, controls["id"], controls["ood"]]
+    scores, clusters = _aligned(played, names, _first_correct)
+    in_distribution, out, numbers_id, numbers_ood = (np.array(side) for side in scores)
+    number = stats.paired_difference(numbers_id, numbers_ood, clusters)
+    rule = stats.contrast((in_distribution - out) - (numbers_id - numbers_ood), clusters)
+    return Decomposition(number=_difference(number), rule=_difference(rule)), None
+
+
+def _stickiness(
+    task: Task, settings: RunSettings, played: Sequence[_Played], spec: SplitSpec
+) -> tuple[Rate | None, str | None]:
+    """The share of first attempts that are right under the training rule."""
+    training = task.training_split
+    reason = task.environment.stickiness_reason(spec, training)
+    if reason is not None:
+        return None, reason
+    regraded = []
+    for item in played:
+        under_training = task.environment.under_rule(item.instance, training)
+        if under_training is not None:
+            regraded.append(_Played(under_training, item.episodes))
+    if not regraded:
+        return None, "every response would be right or wrong under both rules alike"
+    by_key = {episode.key: item.instance for item in regraded for episode in item.episodes}
+
+    def sticks(episode: EpisodeRecord) -> float:
+        text = visible_text(first(episode).response.text, settings.thinking)
+        return float(task.verify(by_key[episode.key], text).correct)
+
+    return _share(regraded, sticks), None
+
+
+def _rule_readings(
+    task: Task, played: Sequence[_Played], training: SplitSpec
+) -> dict[str, int] | None:
+    """First readings of the symbols that the rules read differently."""
+    counts: Counter[str] = Counter()
+    for item in played:
+        stated = task.environment.expected_readings(item.instance)
+        old = task.environment.under_rule(item.instance, training)
+        in_training = task.environment.expected_readings(old) if old is not None else {}
+        for episode in item.episodes:
+            for symbol, value in first(episode).verdict.readings:
+                if symbol in stated and stated[symbol] != in_training.get(symbol, stated[symbol]):
+                    if value == stated[symbol]:
+                        counts["as_stated"] += 1
+                    elif value == in_training[symbol]:
+                        counts["as_in_training"] += 1
+                    else:
+                        counts["other"] += 1
+    if not counts:
+        return None
+    return {kind: counts[kind] for kind in ("as_stated", "as_in_training", "other")}
+
+
+def _detectable(
+    played: Mapping[str, Sequence[_Played]], name: str, gap: stats.Difference
+) -> MinimumDetectable:
+    """From the run's own discordance (at least one pair) and design effect."""
+    (in_distribution, out), clusters = _aligned(played, ["id", name], _first_correct)
+    change = np.array(in_distribution) - np.array(out)
+    discordance = max(gap.discordance or 0.0, 1 / gap.n)
+    effect = stats.design_effect(change, clusters)
+    value = stats.minimum_detectable_difference(
+        gap.n, discordance, alpha=ALPHA, power=POWER, design_effect=effect
+    )
+    return MinimumDetectable(
+        value=None if value is None else _round(value),
+        alpha=ALPHA,
+        power=POWER,
+        discordance=_round(discordance),
+        design_effect=_round(effect),
+        method="exact mcnemar at the observed discordance, pairs divided by the design effect",
+    )
+
+
+def analyse_contamination(
+    task: Task, training: Mapping[str, Any] | None, weights_fingerprint: str | None
+) -> Contamination:
+    """What the checkpoint's training record says of these splits."""
+    splits = {name: split.instances() for name, split in task.splits.items()}
+    certificate = dict(task.environment.certificate(splits))
+    if training is None:
+        return Contamination(status="unknown", overlap=None, certificate=certificate)
+    overlap = task.environment.training_overlap(splits, training)
+    bound = training.get("weights_fingerprint") == weights_fingerprint is not None
+    return Contamination(
+        status="proven" if bound and overlap is not None else "declared",
+        overlap=None if overlap is None else dict(overlap),
+        certificate=certificate,
+    )
+
+
+def warnings(
+    settings: RunSettings, splits: Mapping[str, SplitResult], contamination: Contamination
+) -> list[str]:
+    """What a reader of the numbers must know, in sentences."""
+    found = []
+    for name, split in splits.items():
+        if split.truncated.value > TRUNCATED_WARNING:
+            found.append(
+                f"{name}: {100 * split.truncated.value:.1f}% of the first responses were cut off "
+                f"at the limit of {settings.max_new_tokens} tokens and count as not solved; raise "
+                "--max-new-tokens before you read the rates"
+            )
+        if split.n == split.outcomes.get("unparsable", 0) + split.outcomes.get("empty", 0):
+            found.append(f"{name}: no response held an answer; look at the episodes")
+    seen = {name: count for name, count in (contamination.overlap or {}).items() if count}
+    if seen:
+        listed = ", ".join(f"{count} of {splits[name].n} in {name}" for name, count in seen.items())
+        found.append(f"the checkpoint was trained on problems of this test: {listed}")
+    return found
+
+
+__all__ = [
+    "CORRECT",
+    "TRUNCATED",
+    "analyse_contamination",
+    "analyse_generalization",
+    "analyse_splits",
+    "first",
+    "warnings",
+]

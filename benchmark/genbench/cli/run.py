@@ -1,0 +1,203 @@
+"""`genbench run`: score checkpoints on tasks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from genbench.models.interface import Backend, LoadOptions, Model
+    from genbench.runner import Progress
+
+_QUIET_SECONDS = 2.0
+
+
+def parse_assignments(text: str | None, option: str) -> dict[str, str]:
+    """`k=v,k=v` as a mapping. Raises UsageError."""
+    from genbench.errors import UsageError
+
+    found = {}
+    for part in (text or "").split(","):
+        if not part.strip():
+            continue
+        key, equals, value = part.partition("=")
+        if not equals or not key.strip():
+            raise UsageError(f"{option} takes key=value pairs joined by commas, not '{part}'")
+        found[key.strip()] = value.strip()
+    return found
+
+
+def load_options(
+    model_args: str | None,
+    device: str,
+    dtype: str,
+    batch_size: str,
+    chat_template: str,
+    thinking_budget: int | None,
+) -> LoadOptions:
+    """The options of loading, checked. Raises UsageError."""
+    from genbench.errors import UsageError, closest
+    from genbench.models.interface import LoadOptions
+
+    if batch_size != "auto" and not (batch_size.isascii() and batch_size.isdigit()):
+        raise UsageError(f"--batch-size: a whole number from 1, or auto, not '{batch_size}'")
+    size = None if batch_size == "auto" else int(batch_size)
+    if size == 0:
+        raise UsageError("--batch-size: a whole number from 1, or auto, not '0'")
+    templates = ("auto", "on", "off")
+    if chat_template not in templates:
+        raise UsageError(f"--chat-template '{chat_template}': {closest(chat_template, templates)}")
+    return LoadOptions(
+        device=device,
+        dtype=dtype,
+        batch_size=size,
+        chat_template=chat_template,  # type: ignore[arg-type]
+        thinking_budget=thinking_budget,
+        arguments=parse_assignments(model_args, "--model-args"),
+    )
+
+
+def run(
+    model: Annotated[
+        str,
+        typer.Option(help="A directory, a hub id, demo/NAME, agent:NAME or lm-eval:NAME."),
+    ],
+    task: Annotated[list[str], typer.Option(help="A task's name or file; may be repeated.")],
+    backend: Annotated[
+        str | None, typer.Option(help="hf, lm-eval:NAME, or an installed one.")
+    ] = None,
+    model_args: Annotated[str | None, typer.Option(help="k=v,k=v for the backend.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N.")] = "auto",
+    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16.")] = "auto",
+    batch_size: Annotated[str, typer.Option(help="Prompts a batch, or auto.")] = "auto",
+    verify_iters: Annotated[
+        int | None, typer.Option(help="Attempts an instance (VIter); the task's by default.")
+    ] = None,
+    protocol: Annotated[str | None, typer.Option(help="paired or paper.")] = None,
+    prompt: Annotated[str | None, typer.Option(help="The prompt variant.")] = None,
+    feedback: Annotated[str | None, typer.Option(help="none, outcome or detail.")] = None,
+    system: Annotated[str | None, typer.Option(help="A system message.")] = None,
+    chat_template: Annotated[str, typer.Option(help="auto, on or off.")] = "auto",
+    samples: Annotated[int, typer.Option(help="Responses an instance.")] = 1,
+    temperature: Annotated[float, typer.Option(help="0 is greedy.")] = 0.0,
+    top_p: Annotated[float, typer.Option(help="Nucleus sampling.")] = 1.0,
+    max_new_tokens: Annotated[int | None, typer.Option(help="Tokens a response.")] = None,
+    stop: Annotated[list[str] | None, typer.Option(help="A stop string; may be repeated.")] = None,
+    thinking: Annotated[
+        str, typer.Option(help="strip or keep <think> blocks before verification.")
+    ] = "strip",
+    thinking_budget: Annotated[
+        int | None, typer.Option(help="Tokens after which a thinking block is closed.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="The first N pairs of each split.")] = None,
+    seed: Annotated[int, typer.Option(help="The seed of sampling.")] = 0,
+    output: Annotated[str, typer.Option(help="Where run folders go.")] = "runs",
+    no_resume: Annotated[bool, typer.Option("--no-resume", help="Start anew.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print results.json.")] = False,
+) -> None:
+    """Score a checkpoint on tasks: ID, OOD and controls, the gap and what it is made of."""
+    options = load_options(model_args, device, dtype, batch_size, chat_template, thinking_budget)
+    from genbench.evaluation import execute, prepare
+    from genbench.registry import load_task
+
+    prepared = [
+        prepare(
+            model,
+            load_task(name, protocol=protocol, prompt=prompt, feedback=feedback, limit=limit),
+            output=output,
+            backend=backend,
+            options=options,
+            verify_iters=verify_iters,
+            samples=samples,
+            temperature=temperature,
+            top_p=top_p,
+            max_new_tokens=max_new_tokens,
+            stop=tuple(stop or ()),
+            thinking=thinking,
+            system=system,
+            seed=seed,
+        )
+        for name in dict.fromkeys(task)
+    ]
+    from genbench.cli.tables import print_results
+
+    loader = _Loader(prepared[0][1], prepared[0][0].identity)
+    found = []
+    for evaluation, _ in prepared:
+        was_finished = evaluation.finished and not no_resume
+        with _progress(f"{model} on {evaluation.task.name}") as report:
+            results = execute(
+                evaluation, loader.load, options, resume=not no_resume, report=report
+            )
+        found.append(results)
+        if not as_json:
+            print_results(results, evaluation.folder.path)
+            if was_finished:
+                typer.echo("(finished before; --no-resume plays it again)", err=True)
+    loader.close()
+    if as_json:
+        shown: list[Any] = [results.model_dump(mode="json") for results in found]
+        typer.echo(json.dumps(shown[0] if len(shown) == 1 else shown, indent=1))
+
+
+class _Loader:
+    """Loads the model once, when the first unfinished task needs it."""
+
+    def __init__(self, backend: Backend, identity: Any) -> None:
+        self._backend, self._identity = backend, identity
+        self._loaded: dict[int | None, Model] = {}
+
+    def load(self, options: LoadOptions) -> Model:
+        """The model in memory; another batch size (of a resumed run) loads it anew."""
+        if options.batch_size not in self._loaded:
+            self.close()
+            self._loaded[options.batch_size] = self._backend.load(self._identity, options)
+        return self._loaded[options.batch_size]
+
+    def close(self) -> None:
+        for model in self._loaded.values():
+            model.close()
+        self._loaded.clear()
+
+
+@contextmanager
+def _progress(title: str) -> Iterator[Callable[[Progress], None]]:
+    """A progress bar on stderr; nothing where stderr is no terminal."""
+    import sys
+
+    if not sys.stderr.isatty():
+        yield lambda progress: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    bar = Bar(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    import time
+
+    started = time.monotonic()
+    with bar:
+        shown = bar.add_task(title, total=None, rate="loading")
+
+        def report(progress: Progress) -> None:
+            seconds = max(time.monotonic() - started, 1e-6)
+            rate = f"{progress.done / seconds:.1f} episodes/s"
+            if progress.done:
+                rate += f", {100 * progress.solved / progress.done:.0f}% solved so far"
+            bar.update(shown, total=progress.episodes, completed=progress.done, rate=rate)
+
+        yield report

@@ -1,0 +1,181 @@
+"""A run's numbers as a terminal shows them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from genbench.results import DifferenceResult, GeneralizationResult, Rate, Results
+
+_WIDTH = 118
+
+
+def percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f}%"
+
+
+def rate(found: Rate | None, *, with_n: bool = False) -> str:
+    """`24.1% [18.9, 30.2]`, and n."""
+    if found is None:
+        return "-"
+    low, high = found.ci95
+    text = f"{percent(found.value)} [{100 * low:.1f}, {100 * high:.1f}]"
+    return f"{text} n={found.n}" if with_n else text
+
+
+def p_value(value: float) -> str:
+    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
+
+
+def difference(found: DifferenceResult) -> str:
+    """`+3.1 pp [-1.0, +7.2], p = 0.140`."""
+    low, high = found.ci95
+    text = f"{100 * found.value:+.1f} pp [{100 * low:+.1f}, {100 * high:+.1f}], "
+    text += p_value(found.p_value)
+    if found.p_value_holm is not None:
+        text += f" (Holm: {p_value(found.p_value_holm)})"
+    return text
+
+
+def print_results(results: Results, folder: Path | None = None) -> None:
+    """The table of a run: splits, gaps, and where the folder is."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=_WIDTH)
+    settings = results.settings
+    mode = "greedy" if settings["temperature"] == 0 else f"T={settings['temperature']:g}"
+    if settings["samples"] > 1:
+        mode += f", {settings['samples']} samples"
+    console.print(
+        Text(
+            f"{results.model.name} on {results.task.name} {results.task.version} "
+            f"({settings['protocol']}, prompt {settings['prompt']}, {mode}, "
+            f"VIter {settings['verify_iters']})",
+            style="bold",
+        )
+    )
+    console.print(_splits(results))
+    console.print(_attempts(results))
+    for name, found in results.generalization.items():
+        _print_generalization(console, results, name, found)
+    _print_footer(console, results, folder)
+
+
+def _splits(results: Results) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for title in ("split", "rule"):
+        table.add_column(title)
+    for title in ("n", "clusters", "success (95% CI)", "chance", "rule read", "truncated"):
+        table.add_column(title, justify="right")
+    for name, split in results.splits.items():
+        table.add_row(
+            name,
+            split.rule or "",
+            str(split.n),
+            str(split.clusters),
+            rate(split.success_rate),
+            percent(split.chance),
+            percent(read.value) if (read := split.checks.get("rule")) else "-",
+            percent(split.truncated.value),
+        )
+    return table
+
+
+def _attempts(results: Results) -> Table:
+    """success@k of the splits that are asked more than once."""
+    table = Table(box=None, pad_edge=False, padding=(1, 2, 0, 0))
+    asked = {name: split for name, split in results.splits.items() if len(split.success_at) > 1}
+    table.add_column("success within" if asked else "")
+    for k in max((split.success_at for split in asked.values()), key=len, default={}):
+        table.add_column(f"{k} attempt{'s' if k != '1' else ''}", justify="right")
+    for name, split in asked.items():
+        table.add_row(name, *(percent(found.value) for found in split.success_at.values()))
+    table.padding = (0, 2, 0, 0)
+    return table
+
+
+def _print_generalization(
+    console: Console, results: Results, name: str, found: GeneralizationResult
+) -> None:
+    viter = results.settings["verify_iters"]
+    rows = [("gap (id - " + name + ")", difference(found.gap))]
+    if viter > 1:
+        rows.append((f"gap within {viter} attempts", difference(found.gap_at_viter)))
+    if found.decomposition:
+        rows.append(("  of it: other numbers", difference(found.decomposition.number)))
+        rows.append(("  of it: reading the rule", difference(found.decomposition.rule)))
+    if found.chance_gap is not None:
+        rows.append(("gap of chance", f"{100 * found.chance_gap:+.2f} pp"))
+    rows.append(
+        (
+            "stickiness",
+            rate(found.stickiness, with_n=True) + " right under the training rule"
+            if found.stickiness
+            else f"- ({found.stickiness_reason})",
+        )
+    )
+    if found.rule_readings:
+        total = sum(found.rule_readings.values())
+        shares = ", ".join(
+            f"{percent(found.rule_readings[kind] / total)} {words}"
+            for kind, words in (
+                ("as_stated", "as stated"),
+                ("as_in_training", "as in training"),
+                ("other", "otherwise"),
+            )
+        )
+        rows.append(("face cards read", f"{shares} (n={total} cards)"))
+    if found.mde:
+        value = "none" if found.mde.value is None else f"{100 * found.mde.value:.1f} pp"
+        rows.append(
+            (
+                "detectable gap",
+                f"{value} with 80% power at the run's discordance "
+                f"{found.mde.discordance:.2f}, design effect {found.mde.design_effect:.1f}",
+            )
+        )
+    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
+    for row in rows:
+        table.add_row(*row)
+    console.print()
+    console.print(table)
+
+
+def _print_footer(console: Console, results: Results, folder: Path | None) -> None:
+    first = next(iter(results.generalization.values()))
+    console.print()
+    seen = results.contamination
+    overlap = (
+        "its record lists no problem of this kind"
+        if seen.overlap is None
+        else ", ".join(
+            f"{count} of {results.splits[name].n} {name} problems in its training"
+            for name, count in seen.overlap.items()
+        )
+    )
+    text = {"unknown": "unknown (the checkpoint has no training record)"}.get(
+        seen.status, f"{seen.status}: {overlap}"
+    )
+    notes = [
+        f"contamination: {text}",
+        f"methods: rates {results.splits['id'].success_rate.method}; gap {first.gap.method}; "
+        f"cluster: {results.task.cluster}",
+    ]
+    may = {
+        name: counts["problem_may_be_trained"]
+        for name, counts in seen.certificate.get("splits", {}).items()
+        if counts.get("problem_may_be_trained")
+    }
+    if may:
+        listed = ", ".join(f"{count} of {results.splits[name].n} {name}" for name, count in may.items())
+        notes.insert(1, f"train/test overlap: recipes may train on {listed} problems")
+    notes += [f"warning: {warning}" for warning in results.warnings]
+    if folder is not None:
+        notes.append(f"run folder: {folder}")
+    for note in notes:
+        console.print(Text(note), soft_wrap=True)

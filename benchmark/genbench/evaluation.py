@@ -1,0 +1,276 @@
+"""Scoring a checkpoint on a task: everything that can be refused is refused before it loads."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from genbench import __version__
+from genbench.models import find_backend, identify
+from genbench.models.interface import Backend, Identity, LoadOptions, Model
+from genbench.records import EpisodeRecord, dump_lines
+from genbench.results import ModelResult, Results, TaskResult
+from genbench.runner import Progress, play
+from genbench.settings import RunSettings, make_settings, settings_hash
+from genbench.store import RunFolder, read_json, slug
+from genbench.task import Task
+
+RUN_SCHEMA_VERSION = 1
+_TRAINING_SHOWN = ("recipe", "method", "step", "seed", "parent", "tokens", "flops")
+_LIBRARIES = ("torch", "transformers", "tokenizers", "lm_eval", "numpy", "scipy")
+
+
+@dataclass
+class Evaluation:
+    """One checkpoint on one task under one set of settings, ready to be played."""
+
+    task: Task
+    settings: RunSettings
+    identity: Identity
+    folder: RunFolder
+    #: what the folder's name is a hash of, and what a resumed run must agree with
+    key: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def finished(self) -> bool:
+        return self.folder.finished
+
+    def stored_results(self) -> Results:
+        """The results of a finished run."""
+        return read_results(self.folder.path)
+
+
+def read_results(folder: Path) -> Results:
+    """`results.json` of a run folder. Raises StoreError."""
+    from pydantic import ValidationError
+
+    from genbench.errors import StoreError
+    from genbench.results import SCHEMA_VERSION
+
+    raw = read_json(folder / "results.json")
+    version = raw.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise StoreError(
+            f"{folder}/results.json has the schema version {version}; this genbench reads "
+            f"{SCHEMA_VERSION}"
+        )
+    try:
+        return Results.model_validate(raw)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        where = ".".join(map(str, fault["loc"]))
+        raise StoreError(f"{folder}/results.json is damaged: {where}: {fault['msg']}") from None
+
+
+def prepare(
+    model: str,
+    task: Task,
+    *,
+    output: str | Path = "runs",
+    backend: str | None = None,
+    options: LoadOptions | None = None,
+    **settings: Any,
+) -> tuple[Evaluation, Backend]:
+    """Find and check everything, without loading the model.
+
+    Raises UsageError, ModelError, TaskError and StoreError.
+    """
+    options = options or LoadOptions()
+    found = find_backend(model, backend)
+    make_settings(task, backend=found.name, **settings)  # faults before any weights are read
+    for split in task.splits.values():
+        split.instances()
+    identity = identify(model, found, options)
+    chosen = make_settings(
+        task,
+        backend=found.name,
+        model_args=dict(options.arguments),
+        dtype=found.precision(options),
+        chat_template=options.chat_template,
+        thinking_budget=options.thinking_budget,
+        **settings,
+    )
+    return evaluation_of(task, chosen, identity, Path(output)), found
+
+
+def evaluation_of(
+    task: Task, settings: RunSettings, identity: Identity, output: Path
+) -> Evaluation:
+    """The evaluation and its folder below `output`, which is made."""
+    key = {
+        "settings": settings.model_dump(mode="json"),
+        "task": {
+            "name": task.name,
+            "version": task.spec.version,
+            "fingerprint": task.fingerprint,
+        },
+        "model": {
+            "weights_fingerprint": identity.weights_fingerprint,
+            "files_fingerprint": identity.files_fingerprint,
+            "revision": identity.revision,
+        },
+    }
+    folder = RunFolder(output / slug(identity.name) / task.name / settings_hash(key))
+    folder.create()
+    return Evaluation(task, settings, identity, folder, key)
+
+
+def execute(
+    evaluation: Evaluation,
+    load: Callable[[LoadOptions], Model],
+    options: LoadOptions,
+    *,
+    resume: bool = True,
+    report: Callable[[Progress], None] = lambda progress: None,
+) -> Results:
+    """Play what is not yet played, and finish the folder. The model is loaded by `load`.
+
+    Raises IncompleteError where the disk is full or responses failed: resumable.
+    """
+    folder = evaluation.folder
+    with folder.locked():
+        if not resume:
+            folder.clear()
+        folder.check(evaluation.key)
+        if folder.finished:
+            folder.drop_journal()
+            return evaluation.stored_results()
+        header = folder.header()
+        begun = (header or {}).get("execution", {}).get("plan", {})
+        if options.batch_size is None and begun.get("batch_size"):
+            options = replace(options, batch_size=begun["batch_size"])
+        model = load(options)
+        return _run(evaluation, model, header, report)
+
+
+def _run(
+    evaluation: Evaluation,
+    model: Model,
+    header: Mapping[str, Any] | None,
+    report: Callable[[Progress], None],
+) -> Results:
+    folder = evaluation.folder
+    plan = {**model.execution(), "versions": _versions(evaluation.settings.backend)}
+    folder.check_plan(plan)
+    started = time.time()
+    record = dict(header) if header is not None else _header(evaluation, model, plan)
+    if header is None:
+        folder.write_header(record)
+    journal = folder.journal()
+    try:
+        episodes = play(evaluation.task, model, evaluation.settings, journal, report)
+    finally:
+        journal.close()
+    results = finish(evaluation, episodes, dict(model.sampling()))
+    record["execution"]["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
+    record["execution"]["last_session_seconds"] = round(time.time() - started, 3)
+    record["execution"]["sessions"] = record["execution"].get("sessions", 0) + 1
+    record["execution"]["events"] = dict(getattr(model, "events", dict)())
+    folder.write_header(record)
+    folder.drop_journal()
+    return results
+
+
+def finish(
+    evaluation: Evaluation, episodes: list[EpisodeRecord], sampling: dict[str, Any]
+) -> Results:
+    """Write `episodes.jsonl`, then `results.json`."""
+    digest = evaluation.folder.write_episodes(dump_lines(episodes))
+    results = results_of(evaluation, episodes, digest, sampling)
+    evaluation.folder.write_results(results.model_dump(mode="json"))
+    return results
+
+
+def results_of(
+    evaluation: Evaluation,
+    episodes: list[EpisodeRecord],
+    episodes_sha256: str,
+    sampling: dict[str, Any],
+) -> Results:
+    """All numbers of a run, from its episodes alone."""
+    from genbench import analysis
+
+    task, settings, identity = evaluation.task, evaluation.settings, evaluation.identity
+    splits = analysis.analyse_splits(task, settings, episodes)
+    contamination = analysis.analyse_contamination(
+        task, identity.training, identity.weights_fingerprint
+    )
+    return Results(
+        genbench_version=__version__,
+        model=model_result(identity),
+        task=TaskResult(
+            name=task.name,
+            version=task.spec.version,
+            fingerprint=task.fingerprint,
+            cluster=task.spec.cluster,
+        ),
+        settings=settings.model_dump(mode="json"),
+        settings_hash=evaluation.folder.path.name,
+        sampling=sampling,
+        splits=splits,
+        generalization=analysis.analyse_generalization(task, settings, episodes),
+        contamination=contamination,
+        warnings=analysis.warnings(settings, splits, contamination),
+        episodes_sha256=episodes_sha256,
+    )
+
+
+def model_result(identity: Identity) -> ModelResult:
+    """The checkpoint as results name it; the list of its training problems stays in its folder."""
+    training = identity.training
+    return ModelResult(
+        name=identity.name,
+        backend=identity.backend,
+        revision=identity.revision,
+        weights_fingerprint=identity.weights_fingerprint,
+        files_fingerprint=identity.files_fingerprint,
+        parameters=identity.parameters,
+        training=None
+        if training is None
+        else {key: training[key] for key in _TRAINING_SHOWN if key in training},
+    )
+
+
+def _versions(backend: str) -> dict[str, str]:
+    """Versions that can change a response or a number."""
+    wanted = ("numpy", "scipy") if backend in ("agent", "replay") else _LIBRARIES
+    found = {"genbench": __version__, "python": platform.python_version()}
+    for name in wanted:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _header(evaluation: Evaluation, model: Model, plan: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "schema_version": RUN_SCHEMA_VERSION,
+        "settings": evaluation.key["settings"],
+        "task": {**evaluation.key["task"], "source": evaluation.task.spec.source},
+        "model": {
+            **model_result(evaluation.identity).model_dump(mode="json"),
+            "location": evaluation.identity.location,
+        },
+        "sampling": dict(model.sampling()),
+        "first_prompt": first_prompt(evaluation, model),
+        "execution": {
+            "plan": dict(plan),
+            "hardware": {"machine": platform.machine(), "system": platform.platform()},
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        },
+    }
+
+
+def first_prompt(evaluation: Evaluation, model: Model) -> dict[str, Any] | None:
+    """The first prompt as the model sees it: text and token ids."""
+    from genbench.runner import first_request
+
+    rendered = model.rendered(first_request(evaluation.task, evaluation.settings))
+    return None if rendered is None else dict(rendered)

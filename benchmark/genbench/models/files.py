@@ -1,0 +1,125 @@
+"""What can be known of a checkpoint folder without loading it: its parts, fingerprints, faults."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from genbench.errors import ModelError
+
+TRAINING_RECORD = "genbench_training.json"
+_PICKLES = ("pytorch_model*.bin", "*.pt", "*.pth", "*.ckpt")
+_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
+_MAX_HEADER = 100_000_000  # the limit of the safetensors format
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file of a checkpoint. Raises ModelError."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelError(f"{path} cannot be read as JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise ModelError(f"{path} holds no JSON object")
+    return found
+
+
+def weight_files(folder: Path, *, allow_pickle: bool) -> list[Path]:
+    """The weight files; safetensors, pickles only on request. Raises ModelError."""
+    safe = sorted(folder.glob("*.safetensors"))
+    if safe:
+        return safe
+    pickles = sorted({path for pattern in _PICKLES for path in folder.glob(pattern)})
+    if pickles and allow_pickle:
+        return pickles
+    if pickles:
+        raise ModelError(
+            f"{folder} has its weights as a pickle alone ({pickles[0].name}), which can run any "
+            "code; convert it to safetensors, or trust it with --model-args allow_pickle=true"
+        )
+    raise ModelError(f"{folder} has no weight file (*.safetensors)")
+
+
+def check_causal_lm(folder: Path, *, trust_remote_code: bool) -> dict[str, Any]:
+    """The checkpoint's configuration, after refusing what cannot be used as a causal LM."""
+    if not (folder / "config.json").is_file():
+        if (folder / "adapter_config.json").is_file():
+            raise ModelError(
+                f"{folder} is an adapter without its base model; merge it into the base first "
+                "(peft: merge_and_unload, save_pretrained)"
+            )
+        raise ModelError(f"{folder} has no config.json: it is not a Hugging Face checkpoint")
+    config = read_json(folder / "config.json")
+    if "auto_map" in config and not trust_remote_code:
+        raise ModelError(
+            f"{folder} brings code of its own (auto_map in config.json); to run it, trust it with "
+            "--model-args trust_remote_code=true"
+        )
+    architectures = config.get("architectures") or []
+    if architectures and not any("CausalLM" in str(a) or "LMHead" in str(a) for a in architectures):
+        raise ModelError(
+            f"{folder} is not a causal language model: its config.json names {architectures[0]}"
+        )
+    if not any((folder / name).is_file() for name in _TOKENIZERS):
+        raise ModelError(
+            f"{folder} has no tokenizer (none of {', '.join(_TOKENIZERS)}); save the tokenizer "
+            "beside the weights"
+        )
+    return config
+
+
+def _digest(paths: Iterable[Path]) -> str:
+    """SHA-256 over the names and contents of files, in the order of their names."""
+    whole = hashlib.sha256()
+    for path in sorted(paths, key=lambda path: path.name):
+        try:
+            with path.open("rb") as file:
+                content = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise ModelError(f"{path} cannot be read: {error.strerror}") from None
+        whole.update(f"{path.name}\x1f{content}\x1e".encode())
+    return whole.hexdigest()
+
+
+def fingerprints(folder: Path, weights: list[Path]) -> tuple[str, str]:
+    """(of the weight files, of the other files that decide an answer)."""
+    others = [
+        path
+        for pattern in ("*.json", "*.jinja", "*.model", "*.txt", "*.py")
+        for path in folder.glob(pattern)
+        if path.name != TRAINING_RECORD and not path.name.endswith(".index.json")
+    ]
+    return _digest(weights), _digest(others)
+
+
+def parameter_count(weights: list[Path]) -> int | None:
+    """The number of stored parameters, from the safetensors headers; None for other files."""
+    total = 0
+    for path in weights:
+        if path.suffix != ".safetensors":
+            return None
+        try:
+            with path.open("rb") as file:
+                (length,) = struct.unpack("<Q", file.read(8))
+                if length > _MAX_HEADER:
+                    raise ValueError("its header is too long")
+                header = json.loads(file.read(length))
+            for name, tensor in header.items():
+                if name != "__metadata__":
+                    size = 1
+                    for dimension in tensor["shape"]:
+                        size *= int(dimension)
+                    total += size
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
+            raise ModelError(f"{path} is not a readable safetensors file: {error}") from None
+    return total
+
+
+def training_record(folder: Path) -> dict[str, Any] | None:
+    """The content of `genbench_training.json`, None where there is none."""
+    path = folder / TRAINING_RECORD
+    return read_json(path) if path.is_file() else None

@@ -1,0 +1,196 @@
+"""What the runner asks of a model: submit requests, receive responses as they finish.
+
+A backend is one module with a `Backend` (finds and checks a checkpoint without loading it, then
+loads it) and a `Model` (answers). `BatchedModel` is the base of models that answer in batches.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from genbench.errors import UsageError, closest
+from genbench.task import Instance, Message, Task
+
+FinishReason = Literal["stop", "length", "error"]
+
+
+@dataclass(frozen=True)
+class Response:
+    """What a model said.
+
+    `finish_reason`: `stop` (an end token or a stop string), `length` (cut off at the token or
+    context limit), `error` (no answer; `error` says why). Token counts and `logprob` (sum over
+    the generated tokens, natural logarithm, at temperature 1) are None where unknown.
+    """
+
+    text: str
+    finish_reason: FinishReason = "stop"
+    prompt_tokens: int | None = None
+    generated_tokens: int | None = None
+    logprob: float | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Request:
+    """One response asked for.
+
+    `episode` and `turn` name it; `order` is the episode's place in the canonical order. Greedy
+    where `temperature` is 0; otherwise sampling follows `seed` alone. `known` is the response
+    that the journal already holds: the model hands it back and need not generate it.
+    `instance` is for scripted agents; no model of text may look at it.
+    """
+
+    episode: str
+    turn: int
+    order: int
+    messages: Sequence[Message]
+    max_new_tokens: int
+    stop: tuple[str, ...] = ()
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+    known: Response | None = None
+    instance: Instance | None = None
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a checkpoint is, known before it is loaded.
+
+    `weights_fingerprint` is the SHA-256 over its weight files, `files_fingerprint` over the other
+    files that decide an answer (configuration, tokenizer, chat template). `training` is the
+    content of its `genbench_training.json`, if it has one.
+    """
+
+    name: str
+    backend: str
+    weights_fingerprint: str | None
+    files_fingerprint: str | None = None
+    revision: str | None = None
+    parameters: int | None = None
+    training: Mapping[str, Any] | None = None
+    location: str | None = None
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """How a checkpoint is loaded; `arguments` are the backend's own (`--model-args`)."""
+
+    device: str = "auto"
+    dtype: str = "auto"
+    batch_size: int | None = None
+    chat_template: Literal["auto", "on", "off"] = "auto"
+    thinking_budget: int | None = None
+    arguments: Mapping[str, str] = field(default_factory=dict)
+
+
+class Model(ABC):
+    """A loaded model. Requests may be answered in any order."""
+
+    def start(self, task: Task) -> None:
+        """Called before the first request of a run; scripted agents take the task from here."""
+
+    @abstractmethod
+    def submit(self, requests: Sequence[Request]) -> None:
+        """Queue requests. Raises ModelError where one cannot be answered (context too short)."""
+
+    @abstractmethod
+    def receive(self) -> Sequence[tuple[Request, Response]]:
+        """Some finished responses, at least one where requests are queued; blocks until then."""
+
+    def rendered(self, request: Request) -> Mapping[str, Any] | None:
+        """The prompt text and token ids that a request becomes, where the backend knows them."""
+        return None
+
+    def execution(self) -> Mapping[str, Any]:
+        """What may differ between machines: device, batch plan, versions."""
+        return {}
+
+    def sampling(self) -> Mapping[str, Any]:
+        """Sampling parameters beyond the request's, such as those of the checkpoint ignored."""
+        return {}
+
+    def close(self) -> None:
+        """Free what the model holds."""
+
+
+class Backend(ABC):
+    """Finds, checks and loads checkpoints of one kind.
+
+    Everything that can be refused is refused in `identify`, before the model loads.
+    """
+
+    name: str
+    #: the names that `--model-args` may use; None: any
+    arguments: tuple[str, ...] | None = ()
+
+    @abstractmethod
+    def identify(self, name: str, options: LoadOptions) -> Identity:
+        """The checkpoint behind a name. Raises ModelError or UsageError; imports nothing heavy."""
+
+    def precision(self, options: LoadOptions) -> str | None:
+        """The floating-point type of a run with these options; None where it has none."""
+        return None
+
+    @abstractmethod
+    def load(self, identity: Identity, options: LoadOptions) -> Model:
+        """The loaded model. Raises ModelError."""
+
+    def check_arguments(self, options: LoadOptions) -> None:
+        """Raise UsageError for a model argument that the backend does not know."""
+        if self.arguments is None:
+            return
+        for key in options.arguments:
+            if key not in self.arguments:
+                raise UsageError(
+                    f"--model-args: the backend '{self.name}' has no argument '{key}'; "
+                    f"{closest(key, self.arguments)}"
+                )
+
+
+class BatchedModel(Model):
+    """A model that answers one batch at a time, after a fixed plan.
+
+    The plan: the queued requests of the lowest turn, in canonical order, `batch_size` at a time.
+    It depends on the requests and the batch size alone, so a resumed run has the batches of the
+    first one: a batch that the journal holds is handed back, one that it holds in part is
+    generated whole, since floats may depend on a batch's shape.
+    """
+
+    def __init__(self, batch_size: int) -> None:
+        self.batch_size = batch_size
+        self._queue: list[Request] = []
+
+    def submit(self, requests: Sequence[Request]) -> None:
+        self._queue.extend(requests)
+        self._queue.sort(key=lambda request: (request.turn, request.order))
+
+    def receive(self) -> Sequence[tuple[Request, Response]]:
+        turn = self._queue[0].turn
+        count = 0
+        while (
+            count < min(self.batch_size, len(self._queue))
+            and self._queue[count].turn == turn
+            and self._queue[count].max_new_tokens == self._queue[0].max_new_tokens
+            and self._queue[count].stop == self._queue[0].stop
+        ):
+            count += 1
+        batch, self._queue = self._queue[:count], self._queue[count:]
+        if all(request.known for request in batch):
+            return [(request, request.known) for request in batch if request.known]
+        answers = self.generate(batch)
+        return [
+            (request, request.known or answer)
+            for request, answer in zip(batch, answers, strict=True)
+        ]
+
+    @abstractmethod
+    def generate(self, batch: Sequence[Request]) -> Sequence[Response]:
+        """Responses to a batch, in its order."""
+
+    def execution(self) -> Mapping[str, Any]:
+        return {"batch_size": self.batch_size}

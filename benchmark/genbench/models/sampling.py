@@ -1,0 +1,99 @@
+"""Choosing the next token, row by row: greedy, or by a random stream of the request's own.
+
+A row's choice depends on its own scores and seed, never on its neighbours in the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from genbench.errors import ModelError
+from genbench.task import derive_seed
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class ThinkingBudget:
+    """After `tokens` generated tokens an open thinking block is closed by `closing` (ids)."""
+
+    tokens: int
+    closing: tuple[int, ...]
+
+
+class RowSampler:
+    """A logits processor for `generate`: leaves one token possible in each row, its choice.
+
+    Greedy rows take the highest score. Sampled rows divide by the temperature, keep the smallest
+    set of most probable tokens whose mass reaches top-p (Holtzman et al. 2020), and invert the
+    cumulative distribution at a uniform number of the request's stream: one number a token.
+    """
+
+    def __init__(
+        self, requests: Sequence[Any], prompt_length: int, budget: ThinkingBudget | None = None
+    ) -> None:
+        self._requests = requests
+        self._prompt_length = prompt_length
+        self._budget = budget
+        self._streams = [Random(derive_seed("tokens", request.seed)) for request in requests]
+        self._chosen_logprobs: list[torch.Tensor] = []
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """scores: [rows, vocabulary]; the same shape back, -inf but for the choices."""
+        import torch
+
+        if bool(torch.isnan(scores).any()):
+            raise ModelError(
+                "the checkpoint gives NaN scores: its weights are broken, or its values overflow "
+                "in this precision (try --dtype float32)"
+            )
+        logprobs = torch.log_softmax(scores.float(), dim=-1)
+        choice = scores.argmax(dim=-1)
+        for row, request in enumerate(self._requests):
+            if request.temperature > 0:
+                choice[row] = self._sample(logprobs[row], request, self._streams[row])
+        if self._budget is not None:
+            self._close_thinking(input_ids, choice, self._budget)
+        self._chosen_logprobs.append(logprobs.gather(1, choice[:, None])[:, 0])
+        forced = torch.full_like(scores, float("-inf"))
+        return forced.scatter(1, choice[:, None], 0.0)
+
+    def logprob(self, row: int, tokens: int) -> float:
+        """The log-probability of the first `tokens` tokens of a row (temperature 1)."""
+        return float(sum(float(step[row]) for step in self._chosen_logprobs[:tokens]))
+
+    @staticmethod
+    def _sample(logprobs: torch.Tensor, request: Any, stream: Random) -> torch.Tensor:
+        import torch
+
+        probabilities = torch.softmax(logprobs.double() / request.temperature, dim=-1)
+        ordered, tokens = torch.sort(probabilities, descending=True, stable=True)
+        cumulative = torch.cumsum(ordered, dim=-1)
+        # The first place where the mass reaches top-p belongs to the set.
+        kept = int(torch.searchsorted(cumulative, request.top_p)) + 1
+        kept = min(kept, len(cumulative))
+        point = stream.random() * cumulative[kept - 1]
+        place = int(torch.searchsorted(cumulative[:kept], point, right=True))
+        return tokens[min(place, kept - 1)]
+
+    def _close_thinking(
+        self, input_ids: torch.Tensor, choice: torch.Tensor, budget: ThinkingBudget
+    ) -> None:
+        """From the budget on, the closing tokens are forced one by one where they have not come."""
+        done = input_ids.shape[1] - self._prompt_length
+        place = done - budget.tokens
+        if not 0 <= place < len(budget.closing):
+            return
+        closing = list(budget.closing)
+        for row, ids in enumerate(input_ids[:, self._prompt_length :].tolist()):
+            before = ids[: budget.tokens]
+            closed = any(
+                before[i : i + len(closing)] == closing
+                for i in range(len(before) - len(closing) + 1)
+            )
+            if not closed:
+                choice[row] = closing[place]

@@ -1,0 +1,124 @@
+"""What is stored of a played episode, one JSON line each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from genbench.models.interface import Response
+from genbench.task import Instance, Verdict
+
+
+def verdict_json(verdict: Verdict) -> dict[str, Any]:
+    """A verdict as JSON values."""
+    return {
+        "correct": verdict.correct,
+        "outcome": verdict.outcome,
+        "reward": verdict.reward,
+        "feedback": verdict.feedback,
+        "checks": dict(verdict.checks),
+        "fields": dict(verdict.fields),
+        "readings": [list(reading) for reading in verdict.readings],
+        "extraction": verdict.extraction,
+        "strict": verdict.strict,
+    }
+
+
+def verdict_from(raw: Mapping[str, Any]) -> Verdict:
+    """The verdict that `verdict_json` wrote."""
+    return Verdict(
+        correct=raw["correct"],
+        outcome=raw["outcome"],
+        reward=raw["reward"],
+        feedback=raw["feedback"],
+        checks=raw["checks"],
+        fields=raw["fields"],
+        readings=tuple((str(symbol), str(value)) for symbol, value in raw["readings"]),
+        extraction=raw["extraction"],
+        strict=raw["strict"],
+    )
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One response and its judgement."""
+
+    response: Response
+    verdict: Verdict
+
+    def json(self) -> dict[str, Any]:
+        kept = asdict(self.response)
+        del kept["error"]
+        return {"response": kept.pop("text"), **kept, "verdict": verdict_json(self.verdict)}
+
+
+@dataclass(frozen=True)
+class EpisodeRecord:
+    """An instance played to the end; `sample` numbers the K samples of an instance."""
+
+    instance_id: str
+    pair_id: str
+    cluster: str
+    split: str
+    sample: int
+    turns: tuple[Turn, ...]
+
+    @classmethod
+    def of(cls, split: str, instance: Instance, sample: int, turns: Iterable[Turn]) -> EpisodeRecord:
+        return cls(
+            instance.id, instance.pair_id, instance.cluster, split, sample, tuple(turns)
+        )
+
+    @property
+    def key(self) -> str:
+        return episode_key(self.instance_id, self.sample)
+
+    def solved_within(self, attempts: int) -> bool:
+        return any(turn.verdict.correct for turn in self.turns[:attempts])
+
+    def json(self) -> dict[str, Any]:
+        return {
+            "instance_id": self.instance_id,
+            "pair_id": self.pair_id,
+            "cluster": self.cluster,
+            "split": self.split,
+            "sample": self.sample,
+            "solved": self.solved_within(len(self.turns)),
+            "turns": [turn.json() for turn in self.turns],
+        }
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> EpisodeRecord:
+        return cls(
+            raw["instance_id"],
+            raw["pair_id"],
+            raw["cluster"],
+            raw["split"],
+            raw["sample"],
+            tuple(
+                Turn(
+                    Response(
+                        turn["response"],
+                        turn["finish_reason"],
+                        turn["prompt_tokens"],
+                        turn["generated_tokens"],
+                        turn["logprob"],
+                    ),
+                    verdict_from(turn["verdict"]),
+                )
+                for turn in raw["turns"]
+            ),
+        )
+
+
+def episode_key(instance_id: str, sample: int) -> str:
+    """The name of an episode in a run."""
+    return f"{instance_id}#{sample}"
+
+
+def dump_lines(records: Iterable[EpisodeRecord]) -> Iterator[bytes]:
+    """`episodes.jsonl`, line by line: ASCII, so that any text of a model survives."""
+    for record in records:
+        yield json.dumps(record.json(), ensure_ascii=True).encode() + b"\n"

@@ -1,0 +1,147 @@
+"""The schema of `results.json`; published as JSON Schema in `results.schema.json`."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA_VERSION = 1
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Rate(_Strict):
+    """A share with its 95% interval; `n` instances in `clusters` units of independence."""
+
+    value: float
+    ci95: tuple[float, float]
+    n: int
+    clusters: int
+    method: str
+
+
+class DifferenceResult(Rate):
+    """A difference of rates with a two-sided test that it is zero."""
+
+    p_value: float
+    p_value_holm: float | None = Field(
+        default=None, description="adjusted over the OOD splits of the task, where there are more"
+    )
+    discordance: float | None = Field(description="share of pairs whose scores differ")
+
+
+class SplitResult(_Strict):
+    """One split. Everything but `success_at` and `all_turns` is about first attempts."""
+
+    role: Literal["id", "ood", "control"]
+    shift: str | None
+    rule: str | None
+    n: int
+    clusters: int
+    samples: int
+    success_rate: Rate
+    success_at: dict[str, Rate] = Field(description="attempts -> solved within so many")
+    pass_at_k: dict[str, float] | None = Field(description="k -> any of k samples right")
+    pass_hat_k: dict[str, float] | None = Field(description="k -> all of k samples right")
+    strict_success_rate: Rate = Field(description="right and in the strict answer format")
+    outcomes: dict[str, int]
+    extractions: dict[str, int]
+    truncated: Rate = Field(description="responses cut off at the token limit")
+    checks: dict[str, Rate | None] = Field(description="of responses that expose the check")
+    success_given_comprehension: Rate | None = Field(
+        description="success where the perception and rule checks passed"
+    )
+    readings: dict[str, dict[str, dict[str, int]]] = Field(
+        description="symbol -> its value under the rule -> value it was given -> count"
+    )
+    chance: float | None
+    all_turns: dict[str, Any] = Field(description="turns, tokens and outcomes of every attempt")
+
+
+class Decomposition(_Strict):
+    """gap = number + rule, by the control splits."""
+
+    number: DifferenceResult
+    rule: DifferenceResult
+
+
+class MinimumDetectable(_Strict):
+    """The smallest true gap that a run like this one finds with this power."""
+
+    value: float | None
+    alpha: float
+    power: float
+    discordance: float
+    design_effect: float
+    method: str
+
+
+class GeneralizationResult(_Strict):
+    """One OOD split against the ID split."""
+
+    shift: str | None
+    paired: bool
+    gap: DifferenceResult
+    gap_at_viter: DifferenceResult
+    chance_gap: float | None
+    decomposition: Decomposition | None
+    decomposition_reason: str | None
+    stickiness: Rate | None = Field(description="right under the training rule")
+    stickiness_reason: str | None
+    rule_readings: dict[str, int] | None = Field(
+        description="readings as stated, as in training, other; null where none is exposed"
+    )
+    mde: MinimumDetectable | None
+
+
+class ModelResult(_Strict):
+    """The checkpoint."""
+
+    name: str
+    backend: str
+    revision: str | None
+    weights_fingerprint: str | None
+    files_fingerprint: str | None
+    parameters: int | None
+    training: dict[str, Any] | None
+
+
+class TaskResult(_Strict):
+    """The task."""
+
+    name: str
+    version: str
+    fingerprint: str
+    cluster: str
+
+
+class Contamination(_Strict):
+    """Whether the checkpoint saw these problems in training.
+
+    `proven`: its record is bound to these weights and lists its problems. `declared`: it has a
+    record that does not prove itself. `unknown`: no record.
+    """
+
+    status: Literal["proven", "declared", "unknown"]
+    overlap: dict[str, int] | None = Field(description="split -> instances seen in training")
+    certificate: dict[str, Any] = Field(description="what the bundled recipes may train on")
+
+
+class Results(_Strict):
+    """The content of `results.json`."""
+
+    schema_version: int = SCHEMA_VERSION
+    genbench_version: str
+    model: ModelResult
+    task: TaskResult
+    settings: dict[str, Any]
+    settings_hash: str
+    sampling: dict[str, Any]
+    splits: dict[str, SplitResult]
+    generalization: dict[str, GeneralizationResult]
+    contamination: Contamination
+    warnings: list[str]
+    episodes_sha256: str

@@ -1,0 +1,76 @@
+"""The settings of a run: everything that decides its numbers, and nothing else."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from genbench.errors import UsageError
+from genbench.task import Task, fingerprint
+
+MAX_VERIFY_ITERS = 100
+
+
+class RunSettings(BaseModel):
+    """Equal settings, task fingerprint and weights give equal results."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    backend: str
+    model_args: dict[str, str] = Field(default_factory=dict)
+    dtype: str | None = None
+    chat_template: Literal["auto", "on", "off"] = "auto"
+    system: str | None = None
+    protocol: str
+    prompt: str
+    feedback: Literal["none", "outcome", "detail"]
+    verify_iters: int = Field(ge=1, le=MAX_VERIFY_ITERS)
+    samples: int = Field(default=1, ge=1, le=1000)
+    temperature: float = Field(default=0.0, ge=0, le=100)
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    max_new_tokens: int = Field(ge=1)
+    stop: tuple[str, ...] = ()
+    thinking: Literal["keep", "strip"] = "strip"
+    thinking_budget: int | None = Field(default=None, ge=1)
+    limit: int | None = Field(default=None, ge=1)
+    seed: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> RunSettings:
+        if self.samples > 1 and self.temperature == 0:
+            raise ValueError("samples: greedy samples are all the same; set a temperature above 0")
+        if self.temperature == 0 and self.top_p != 1:
+            raise ValueError("top_p: has no effect at temperature 0; set a temperature above 0")
+        if any(not stop for stop in self.stop):
+            raise ValueError("stop: an empty stop string would stop before the first token")
+        if self.thinking_budget is not None and self.thinking_budget >= self.max_new_tokens:
+            raise ValueError("thinking_budget: must leave room for an answer in max_new_tokens")
+        return self
+
+
+def make_settings(task: Task, **chosen: Any) -> RunSettings:
+    """Settings for a task: what is None comes from the task file. Raises UsageError."""
+    defaults: dict[str, Any] = {
+        "protocol": task.protocol.name,
+        "prompt": task.environment.prompt,
+        "feedback": task.environment.feedback,
+        "verify_iters": task.spec.verify_iters,
+        "max_new_tokens": task.spec.max_new_tokens,
+        "limit": task.limit,
+    }
+    given = {key: value for key, value in chosen.items() if value is not None}
+    try:
+        return RunSettings.model_validate({**defaults, **given})
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'--' + str(fault['loc'][0]).replace('_', '-') + ': ' if fault['loc'] else ''}"
+            f"{fault['msg'].removeprefix('Value error, ')}"
+            for fault in error.errors()
+        )
+        raise UsageError(f"these settings cannot be run: {faults}") from None
+
+
+def settings_hash(key: dict[str, Any]) -> str:
+    """The name of a run's folder: 16 hex digits over what decides its numbers."""
+    return fingerprint(key)[:16]
