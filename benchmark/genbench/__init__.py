@@ -11,17 +11,30 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from genbench.api import StoredRun, load_run, run
     from genbench.registry import load_task
     from genbench.task import Instance, Task, Verdict
 
 _PUBLIC = {
+    "StoredRun": "genbench.api",
+    "load_run": "genbench.api",
+    "run": "genbench.api",
     "load_task": "genbench.registry",
     "Instance": "genbench.task",
     "Task": "genbench.task",
     "Verdict": "genbench.task",
 }
 
-__all__ = ["Instance", "Task", "Verdict", "__version__", "load_task"]
+__all__ = [
+    "Instance",
+    "StoredRun",
+    "Task",
+    "Verdict",
+    "__version__",
+    "load_run",
+    "load_task",
+    "run",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -124,9 +124,7 @@ def _split(
 
     def check(name: str) -> Callable[[EpisodeRecord], float | None]:
         return lambda episode: (
-            None
-            if (value := first(episode).verdict.checks.get(name)) is None
-            else float(value)
+            None if (value := first(episode).verdict.checks.get(name)) is None else float(value)
         )
 
     def comprehended(episode: EpisodeRecord) -> float | None:
@@ -151,7 +149,9 @@ def _split(
         strict_success_rate=_needed(
             _share(
                 played,
-                lambda episode: float(first(episode).verdict.correct and first(episode).verdict.strict),
+                lambda episode: float(
+                    first(episode).verdict.correct and first(episode).verdict.strict
+                ),
             )
         ),
         outcomes=_counted([turn.verdict.outcome for turn in firsts], task.environment.outcomes),
@@ -260,7 +260,7 @@ def _against_id(
             return stats.paired_difference(in_distribution, out, clusters)
         sides = [[item.mean(score) for item in played[side]] for side in ("id", name)]
         groups = [[item.instance.cluster for item in played[side]] for side in ("id", name)]
-        return stats.unpaired_difference(*sides, *groups)
+        return stats.unpaired_difference(sides[0], sides[1], groups[0], groups[1])
 
     first_gap = gap(_first_correct)
     last = settings.verify_iters
@@ -269,7 +269,9 @@ def _against_id(
         [task.environment.chance(item.instance) for item in played[side]] for side in ("id", name)
     ]
     means = [
-        None if any(value is None for value in side) else sum(v for v in side if v is not None) / len(side)
+        None
+        if any(value is None for value in side)
+        else sum(v for v in side if v is not None) / len(side)
         for side in chances
     ]
     stickiness, no_stickiness = _stickiness(task, settings, played[name], spec)

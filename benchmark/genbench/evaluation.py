@@ -17,7 +17,7 @@ from genbench.models.interface import Backend, Identity, LoadOptions, Model
 from genbench.records import EpisodeRecord, dump_lines
 from genbench.results import ModelResult, Results, TaskResult
 from genbench.runner import Progress, play
-from genbench.settings import RunSettings, make_settings, settings_hash
+from genbench.settings import IMPORTED, RunSettings, make_settings, settings_hash
 from genbench.store import RunFolder, read_json, slug
 from genbench.task import Task
 
@@ -84,8 +84,7 @@ def prepare(
     options = options or LoadOptions()
     found = find_backend(model, backend)
     make_settings(task, backend=found.name, **settings)  # faults before any weights are read
-    for split in task.splits.values():
-        split.instances()
+    task.check_instances()
     identity = identify(model, found, options)
     chosen = make_settings(
         task,
@@ -156,11 +155,14 @@ def _run(
     report: Callable[[Progress], None],
 ) -> Results:
     folder = evaluation.folder
-    plan = {**model.execution(), "versions": _versions(evaluation.settings.backend)}
+    plan = {**model.execution(), "versions": versions(evaluation.settings.backend)}
     folder.check_plan(plan)
     started = time.time()
-    record = dict(header) if header is not None else _header(evaluation, model, plan)
-    if header is None:
+    if header is not None:
+        record = dict(header)
+    else:
+        prompt = _first_prompt(evaluation, model)
+        record = make_header(evaluation, plan, model.sampling(), prompt)
         folder.write_header(record)
     journal = folder.journal()
     try:
@@ -211,7 +213,7 @@ def results_of(
             cluster=task.spec.cluster,
         ),
         settings=settings.model_dump(mode="json"),
-        settings_hash=evaluation.folder.path.name,
+        settings_hash=settings_hash(evaluation.key),
         sampling=sampling,
         splits=splits,
         generalization=analysis.analyse_generalization(task, settings, episodes),
@@ -237,9 +239,9 @@ def model_result(identity: Identity) -> ModelResult:
     )
 
 
-def _versions(backend: str) -> dict[str, str]:
+def versions(backend: str) -> dict[str, str]:
     """Versions that can change a response or a number."""
-    wanted = ("numpy", "scipy") if backend in ("agent", "replay") else _LIBRARIES
+    wanted = ("numpy", "scipy") if backend in ("agent", IMPORTED) else _LIBRARIES
     found = {"genbench": __version__, "python": platform.python_version()}
     for name in wanted:
         try:
@@ -249,7 +251,13 @@ def _versions(backend: str) -> dict[str, str]:
     return found
 
 
-def _header(evaluation: Evaluation, model: Model, plan: Mapping[str, Any]) -> dict[str, Any]:
+def make_header(
+    evaluation: Evaluation,
+    plan: Mapping[str, Any],
+    sampling: Mapping[str, Any],
+    first_prompt: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """The content of `run.json`; all that may differ between equal runs is under `execution`."""
     return {
         "schema_version": RUN_SCHEMA_VERSION,
         "settings": evaluation.key["settings"],
@@ -258,8 +266,9 @@ def _header(evaluation: Evaluation, model: Model, plan: Mapping[str, Any]) -> di
             **model_result(evaluation.identity).model_dump(mode="json"),
             "location": evaluation.identity.location,
         },
-        "sampling": dict(model.sampling()),
-        "first_prompt": first_prompt(evaluation, model),
+        "training_record": evaluation.identity.training,
+        "sampling": dict(sampling),
+        "first_prompt": first_prompt,
         "execution": {
             "plan": dict(plan),
             "hardware": {"machine": platform.machine(), "system": platform.platform()},
@@ -268,7 +277,7 @@ def _header(evaluation: Evaluation, model: Model, plan: Mapping[str, Any]) -> di
     }
 
 
-def first_prompt(evaluation: Evaluation, model: Model) -> dict[str, Any] | None:
+def _first_prompt(evaluation: Evaluation, model: Model) -> dict[str, Any] | None:
     """The first prompt as the model sees it: text and token ids."""
     from genbench.runner import first_request
 

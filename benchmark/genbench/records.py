@@ -66,10 +66,10 @@ class EpisodeRecord:
     turns: tuple[Turn, ...]
 
     @classmethod
-    def of(cls, split: str, instance: Instance, sample: int, turns: Iterable[Turn]) -> EpisodeRecord:
-        return cls(
-            instance.id, instance.pair_id, instance.cluster, split, sample, tuple(turns)
-        )
+    def of(
+        cls, split: str, instance: Instance, sample: int, turns: Iterable[Turn]
+    ) -> EpisodeRecord:
+        return cls(instance.id, instance.pair_id, instance.cluster, split, sample, tuple(turns))
 
     @property
     def key(self) -> str:

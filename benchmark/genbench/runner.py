@@ -106,15 +106,15 @@ def first_request(task: Task, settings: RunSettings) -> Request:
 
 def replay(
     task: Task, settings: RunSettings, split: str, instance: Instance, responses: Sequence[Response]
-) -> list[Turn]:
-    """Judge stored responses anew, as the runner did."""
+) -> tuple[list[Turn], bool]:
+    """Judge stored responses anew, as the runner did; and whether the episode is then done."""
     attempts = _attempts(task, settings, split)
     item = _Live(0, split, instance, 0, task.environment.episode(instance, attempts))
     for response in responses:
         if item.episode.done:
             break
         _step(item, response, settings)
-    return item.turns
+    return item.turns, item.episode.done
 
 
 def _attempts(task: Task, settings: RunSettings, split: str) -> int:
@@ -144,9 +144,7 @@ def _step(item: _Live, response: Response, settings: RunSettings) -> None:
     item.turns.append(Turn(response, verdict))
 
 
-def _request(
-    item: _Live, settings: RunSettings, known: dict[tuple[str, int], Response]
-) -> Request:
+def _request(item: _Live, settings: RunSettings, known: dict[tuple[str, int], Response]) -> Request:
     messages = tuple(item.episode.messages())
     if settings.system is not None:
         messages = (Message("system", settings.system), *messages)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -10,6 +11,7 @@ from genbench.errors import UsageError
 from genbench.task import Task, fingerprint
 
 MAX_VERIFY_ITERS = 100
+IMPORTED = "import"  # the backend of responses that were made elsewhere
 
 
 class RunSettings(BaseModel):
@@ -38,7 +40,8 @@ class RunSettings(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> RunSettings:
-        if self.samples > 1 and self.temperature == 0:
+        # How imported responses were drawn is not known here.
+        if self.samples > 1 and self.temperature == 0 and self.backend != IMPORTED:
             raise ValueError("samples: greedy samples are all the same; set a temperature above 0")
         if self.temperature == 0 and self.top_p != 1:
             raise ValueError("top_p: has no effect at temperature 0; set a temperature above 0")
@@ -71,6 +74,6 @@ def make_settings(task: Task, **chosen: Any) -> RunSettings:
         raise UsageError(f"these settings cannot be run: {faults}") from None
 
 
-def settings_hash(key: dict[str, Any]) -> str:
+def settings_hash(key: Mapping[str, Any]) -> str:
     """The name of a run's folder: 16 hex digits over what decides its numbers."""
     return fingerprint(key)[:16]

@@ -301,8 +301,6 @@ class Split:
         """The instances (at most `limit` of them, the first ones)."""
         if self._instances is None:
             every = tuple(self._environment.instances(self.spec))
-            if len({instance.id for instance in every}) != len(every):
-                raise TaskError(f"split '{self.name}' holds an instance id twice")
             if not every:
                 raise TaskError(f"split '{self.name}' has no instance")
             self._instances = every[: self._limit]
@@ -350,6 +348,18 @@ class Task:
         """The ID split: what a checkpoint under test was trained on."""
         return self.splits["id"].spec
 
+    def check_instances(self) -> None:
+        """Draw every split. Raises TaskError where one is empty or an instance id comes twice."""
+        seen: dict[str, str] = {}
+        for name, split in self.splits.items():
+            for instance in split.instances():
+                if instance.id in seen:
+                    raise TaskError(
+                        f"the instance id '{instance.id}' is in split '{seen[instance.id]}' and "
+                        f"again in '{name}': ids are unique in a task"
+                    )
+                seen[instance.id] = name
+
     @property
     def fingerprint(self) -> str:
         """SHA-256 over everything that decides which questions are asked and how judged."""
@@ -358,7 +368,7 @@ class Task:
                 "name": self.spec.name,
                 "version": self.spec.version,
                 "environment": self.spec.environment,
-                "settings": self.spec.settings,
+                "settings": self.environment.settings,
                 "prompt": self.environment.prompt,
                 "feedback": self.environment.feedback,
                 "protocol": self.protocol.name,

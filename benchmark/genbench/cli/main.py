@@ -9,6 +9,8 @@ import typer
 
 from genbench.cli.run import run
 from genbench.cli.tasks import tasks_app
+from genbench.cli.train import train_app
+from genbench.cli.verify import import_command, verify
 
 app = typer.Typer(
     name="genbench",
@@ -20,6 +22,9 @@ app = typer.Typer(
 )
 app.command()(run)
 app.add_typer(tasks_app)
+app.command()(verify)
+app.command("import")(import_command)
+app.add_typer(train_app)
 
 
 def _version(wanted: bool) -> None:

@@ -132,9 +132,7 @@ def run(
     for evaluation, _ in prepared:
         was_finished = evaluation.finished and not no_resume
         with _progress(f"{model} on {evaluation.task.name}") as report:
-            results = execute(
-                evaluation, loader.load, options, resume=not no_resume, report=report
-            )
+            results = execute(evaluation, loader.load, options, resume=not no_resume, report=report)
         found.append(results)
         if not as_json:
             print_results(results, evaluation.folder.path)

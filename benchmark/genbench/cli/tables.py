@@ -172,7 +172,9 @@ def _print_footer(console: Console, results: Results, folder: Path | None) -> No
         if counts.get("problem_may_be_trained")
     }
     if may:
-        listed = ", ".join(f"{count} of {results.splits[name].n} {name}" for name, count in may.items())
+        listed = ", ".join(
+            f"{count} of {results.splits[name].n} {name}" for name, count in may.items()
+        )
         notes.insert(1, f"train/test overlap: recipes may train on {listed} problems")
     notes += [f"warning: {warning}" for warning in results.warnings]
     if folder is not None:

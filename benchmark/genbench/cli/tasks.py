@@ -68,9 +68,32 @@ def check(name: _Name) -> None:
 
     for protocol in load_spec(name).protocols:
         task = load_task(name, protocol=protocol)
+        task.check_instances()
         for split in task.splits.values():
             right = _oracle_score(task, split.instances()[:25])
             typer.echo(f"{protocol}/{split.name}: {len(split.instances())} instances, {right}")
+
+
+@tasks_app.command("export")
+def export(
+    name: _Name,
+    folder: Annotated[str, typer.Argument(help="Where the files go, one a split.")],
+    format_name: Annotated[str, typer.Option("--format", help="jsonl or parquet.")] = "jsonl",
+    protocol: _Protocol = None,
+    prompt: _Prompt = None,
+    split: Annotated[
+        list[str] | None, typer.Option(help="A split; may be repeated. All by default.")
+    ] = None,
+) -> None:
+    """Write a task as a dataset: prompts, data, solutions."""
+    from pathlib import Path
+
+    from genbench.export import export as export_task
+    from genbench.registry import load_task
+
+    task = load_task(name, protocol=protocol, prompt=prompt)
+    for path in export_task(task, Path(folder), format_name, split):
+        typer.echo(str(path))
 
 
 def _oracle_score(task: Task, sample: Any) -> str:

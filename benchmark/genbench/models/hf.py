@@ -27,7 +27,13 @@ from genbench.models.sampling import RowSampler, ThinkingBudget
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 _BATCH = {"cpu": 64, "cuda": 256}
-_KEPT = {"eos_token_id", "pad_token_id", "bos_token_id", "transformers_version", "_from_model_config"}
+_KEPT = {
+    "eos_token_id",
+    "pad_token_id",
+    "bos_token_id",
+    "transformers_version",
+    "_from_model_config",
+}
 
 
 def flag(arguments: Mapping[str, str], name: str) -> bool:

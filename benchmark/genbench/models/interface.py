@@ -91,7 +91,7 @@ class LoadOptions:
 class Model(ABC):
     """A loaded model. Requests may be answered in any order."""
 
-    def start(self, task: Task) -> None:
+    def start(self, task: Task) -> None:  # noqa: B027  optional
         """Called before the first request of a run; scripted agents take the task from here."""
 
     @abstractmethod
@@ -114,7 +114,7 @@ class Model(ABC):
         """Sampling parameters beyond the request's, such as those of the checkpoint ignored."""
         return {}
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027  optional
         """Free what the model holds."""
 
 

@@ -7,7 +7,6 @@ log-probability, and there is no seed a request, so that sampling is refused.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from genbench.errors import ModelError, UsageError, closest

@@ -1,8 +1,8 @@
-"""Models without weights: the reference agents of an environment, and stored responses."""
+"""Models without weights: the reference agents of an environment."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from genbench.errors import ModelError, UsageError, closest
 from genbench.models.interface import (
@@ -57,21 +57,6 @@ class AgentBackend(Backend):
         return Identity(f"agent:{kind}", self.name, fingerprint(["agent", kind]))
 
     def load(self, identity: Identity, options: LoadOptions) -> Model:
-        return AgentModel(identity.name.removeprefix("agent:"), options.batch_size or _DEFAULT_BATCH)
-
-
-class ReplayModel(BatchedModel):
-    """Answers from a table of (episode, turn) -> response; what is not there is an error."""
-
-    def __init__(self, responses: Mapping[tuple[str, int], Response]) -> None:
-        super().__init__(_DEFAULT_BATCH)
-        self._responses = responses
-
-    def generate(self, batch: Sequence[Request]) -> Sequence[Response]:
-        return [
-            self._responses.get(
-                (request.episode, request.turn),
-                Response("", "error", error="no response is given for this turn"),
-            )
-            for request in batch
-        ]
+        return AgentModel(
+            identity.name.removeprefix("agent:"), options.batch_size or _DEFAULT_BATCH
+        )

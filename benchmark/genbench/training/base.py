@@ -8,19 +8,26 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Iterator
+import shutil
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from genbench.allocator import keep_large_blocks
 from genbench.errors import StoreError, UsageError
+from genbench.models.files import TRAINING_RECORD, fingerprints, read_json, weight_files
+from genbench.models.hf import resolve_device
+from genbench.store import json_bytes, write_atomically
 from genbench.task import Message, fingerprint
 
 if TYPE_CHECKING:
     from genbench.training.recipe import Recipe
 
+_TRAINER = "trainer"  # the subfolder of an unfinished training
 IGNORED = -100  # the label that transformers' losses leave out
-RECORD = "genbench_training.json"
 
 
 @dataclass
@@ -88,23 +95,33 @@ class Encoder:
         }
 
 
-def train_base(recipe: Recipe, output: Path, *, threads: int | None = None) -> Path:
+def train_base(
+    recipe: Recipe,
+    output: Path,
+    *,
+    device: str = "auto",
+    threads: int | None = None,
+    say: Callable[[str], None] = lambda text: None,
+) -> Path:
     """Train the recipe's model from scratch; returns the checkpoint's folder.
 
-    Raises UsageError for a recipe of another method, StoreError where output cannot be written.
+    A killed training goes on from its last saved step, with the batches it would have had. `say`
+    is told the budget before the start. Raises UsageError for a recipe of another method or a
+    folder of another training, StoreError where output cannot be written.
     """
     if recipe.method != "base":
         raise UsageError(f"recipe '{recipe.name}' is for `genbench train {recipe.method}`")
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        (output / ".writable").write_text("")
-        (output / ".writable").unlink()
-    except OSError as error:
-        raise StoreError(f"{output} cannot be written: {error.strerror}") from None
+    if _prepare_folder(recipe, output):
+        say(f"{output} holds this recipe's finished checkpoint")
+        return output
 
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, Trainer, TrainingArguments, set_seed
+    from transformers.trainer_utils import get_last_checkpoint
 
+    device = resolve_device(device)
+    if device == "cpu":
+        keep_large_blocks()
     if threads:
         torch.set_num_threads(threads)
     set_seed(recipe.seed)
@@ -121,14 +138,22 @@ def train_base(recipe: Recipe, output: Path, *, threads: int | None = None) -> P
     data = _resolve(recipe.data.factory)(seed=recipe.seed, **recipe.data.settings)
     encoder = Encoder(tokenizer)
     schedule = recipe.schedule
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    say(
+        f"{recipe.name}: {parameters:,} parameters, {schedule.steps} steps of "
+        f"{schedule.batch_size} examples on {device}; about {parameters * 14 // 2**20 + 1} MB in "
+        f"{output} while it goes on"
+    )
 
-    class Stream(torch.utils.data.IterableDataset[dict[str, Any]]):
+    class Stream(torch.utils.data.IterableDataset[dict[str, Any]]):  # type: ignore[misc]
         def __iter__(self) -> Iterator[dict[str, Any]]:
-            for examples in data.batches(schedule.batch_size):
+            # Exactly as many batches as steps: loaders read ahead, and the counts are exact. A
+            # resumed training reads the batches that it skips, so its record is whole too.
+            for examples in islice(data.batches(schedule.batch_size), schedule.steps):
                 yield encoder.batch(examples)
 
     arguments = TrainingArguments(
-        output_dir=str(output / "trainer"),
+        output_dir=str(output / _TRAINER),
         max_steps=schedule.steps,
         per_device_train_batch_size=1,  # the stream yields whole batches
         learning_rate=schedule.learning_rate,
@@ -146,18 +171,43 @@ def train_base(recipe: Recipe, output: Path, *, threads: int | None = None) -> P
         seed=recipe.seed,
         dataloader_num_workers=0,
         remove_unused_columns=False,
-        dataloader_pin_memory=torch.cuda.is_available(),
+        use_cpu=device == "cpu",
+        disable_tqdm=not sys.stderr.isatty(),
+        dataloader_pin_memory=device != "cpu",
     )
     trainer = Trainer(
         model=model, args=arguments, train_dataset=Stream(), data_collator=lambda items: items[0]
     )
-    trainer.train(resume_from_checkpoint=_last_checkpoint(output / "trainer"))
-    return _save(recipe, model, tokenizer, encoder, data, output, schedule.steps)
+    trainer_folder = output / _TRAINER
+    last = get_last_checkpoint(str(trainer_folder)) if trainer_folder.is_dir() else None
+    trainer.train(resume_from_checkpoint=last)
+    _save(recipe, model, tokenizer, encoder, data, output, schedule.steps)
+    shutil.rmtree(trainer_folder, ignore_errors=True)
+    return output
 
 
-def _last_checkpoint(folder: Path) -> str | None:
-    found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
-    return str(found[-1]) if found else None
+def _prepare_folder(recipe: Recipe, output: Path) -> bool:
+    """Make the folder and note whose it is; true where this recipe's training is finished."""
+    mine = fingerprint(recipe.model_dump(mode="json"))
+    if (output / TRAINING_RECORD).is_file():
+        theirs = read_json(output / TRAINING_RECORD).get("recipe_fingerprint")
+        if theirs == mine:
+            return True
+        raise UsageError(f"{output} holds a checkpoint of another recipe; choose another --output")
+    note = output / _TRAINER / "genbench_recipe.json"
+    if note.is_file() and read_json(note).get("recipe_fingerprint") != mine:
+        raise UsageError(
+            f"{output} holds an unfinished training of another recipe, or with other settings; "
+            "choose another --output"
+        )
+    if output.is_dir() and not note.is_file() and any(output.iterdir()):
+        raise UsageError(f"{output} is not empty; choose another --output")
+    try:
+        note.parent.mkdir(parents=True, exist_ok=True)
+        note.write_text(json.dumps({"recipe": recipe.name, "recipe_fingerprint": mine}) + "\n")
+    except OSError as error:
+        raise StoreError(f"{output} cannot be written: {error.strerror}") from None
+    return False
 
 
 def _save(
@@ -168,7 +218,8 @@ def _save(
     data: Any,
     output: Path,
     step: int,
-) -> Path:
+) -> None:
+    """The checkpoint; the training record last, since it says that the folder is complete."""
     import torch
 
     parameters = sum(parameter.numel() for parameter in model.parameters())
@@ -185,7 +236,7 @@ def _save(
         "parameters": parameters,
         "tokens": asdict(encoder.counts),
         "flops": flops(parameters, encoder.counts),
+        "weights_fingerprint": fingerprints(output, weight_files(output, allow_pickle=False))[0],
         "problems": data.record(),
     }
-    (output / RECORD).write_text(json.dumps(record, indent=1) + "\n")
-    return output
+    write_atomically(output / TRAINING_RECORD, [json_bytes(record)])

@@ -1,0 +1,27 @@
+"""glibc's allocator set for tensors on a CPU: large blocks are kept instead of mapped anew."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+
+# <malloc.h>
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
+_MOST = 2**31 - 1
+_TOP_PAD_BYTES = 256 * 2**20
+
+
+def keep_large_blocks() -> bool:
+    """Ask glibc to keep freed memory; true where that was done, false on another C library.
+
+    By default each large tensor is a fresh mapping whose pages the kernel must clear again.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except AttributeError:
+        return False
+    values = ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, _MOST), (_TOP_PAD, _TOP_PAD_BYTES))
+    done = [mallopt(name, value) == 1 for name, value in values]
+    return all(done)

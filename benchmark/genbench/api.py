@@ -1,0 +1,122 @@
+"""The Python face of the commands: score a checkpoint, read a stored run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from genbench.evaluation import execute, prepare, read_results
+from genbench.models.interface import LoadOptions
+from genbench.registry import load_task
+from genbench.results import Results
+from genbench.store import RUN, RunFolder, read_json
+from genbench.task import Task
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from genbench.records import EpisodeRecord
+
+
+def run(
+    model: str,
+    task: str | Path | Task,
+    *,
+    output: str | Path = "runs",
+    backend: str | None = None,
+    limit: int | None = None,
+    resume: bool = True,
+    device: str = "auto",
+    dtype: str = "auto",
+    batch_size: int | None = None,
+    model_args: dict[str, str] | None = None,
+    chat_template: str = "auto",
+    thinking_budget: int | None = None,
+    **settings: Any,
+) -> Results:
+    """Score a checkpoint on a task, as `genbench run` does; returns the content of `results.json`.
+
+    `model` is a directory, a hub id, `demo/<name>`, `agent:<name>` or `lm-eval:<name>`; `settings`
+    are those of `RunSettings` (`verify_iters`, `temperature`, `samples`, `seed`, ...). A finished
+    run is read and not played again, unless `resume` is false. Raises GenbenchError.
+    """
+    if not isinstance(task, Task):
+        task = load_task(task, limit=limit)
+    elif limit is not None:
+        task = Task(task.spec, task.environment, task.protocol, limit)
+    options = LoadOptions(
+        device=device,
+        dtype=dtype,
+        batch_size=batch_size,
+        chat_template=chat_template,  # type: ignore[arg-type]  # make_settings checks it
+        thinking_budget=thinking_budget,
+        arguments=dict(model_args or {}),
+    )
+    evaluation, found = prepare(
+        model, task, output=output, backend=backend, options=options, **settings
+    )
+    return execute(
+        evaluation,
+        lambda chosen: found.load(evaluation.identity, chosen),
+        options,
+        resume=resume,
+    )
+
+
+@dataclass(frozen=True)
+class Episodes:
+    """The episodes of a run, read one at a time whenever they are iterated over."""
+
+    folder: Path
+
+    def __iter__(self) -> Iterator[EpisodeRecord]:
+        return RunFolder(self.folder).episodes()
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One row a turn: the episode's ids, `attempt` (from 1), the response and its verdict."""
+        import pandas as pd
+
+        rows = []
+        for episode in self:
+            for attempt, turn in enumerate(episode.turns, start=1):
+                row: dict[str, Any] = {
+                    "instance_id": episode.instance_id,
+                    "pair_id": episode.pair_id,
+                    "cluster": episode.cluster,
+                    "split": episode.split,
+                    "sample": episode.sample,
+                    "attempt": attempt,
+                    "response": turn.response.text,
+                    "finish_reason": turn.response.finish_reason,
+                    "prompt_tokens": turn.response.prompt_tokens,
+                    "generated_tokens": turn.response.generated_tokens,
+                    "correct": turn.verdict.correct,
+                    "outcome": turn.verdict.outcome,
+                    "reward": turn.verdict.reward,
+                    "extraction": turn.verdict.extraction,
+                    "strict": turn.verdict.strict,
+                }
+                row |= {f"check_{name}": value for name, value in turn.verdict.checks.items()}
+                rows.append(row)
+        return pd.DataFrame(rows)
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """A finished run folder: `header` is `run.json`, `results` is `results.json`."""
+
+    folder: Path
+    header: dict[str, Any]
+    results: Results
+
+    @property
+    def episodes(self) -> Episodes:
+        return Episodes(self.folder)
+
+
+def load_run(folder: str | Path) -> StoredRun:
+    """Read a finished run folder. Raises StoreError where it is none, or is not finished."""
+    path = Path(folder)
+    return StoredRun(path, read_json(path / RUN), read_results(path))

@@ -1,0 +1,110 @@
+"""`genbench verify` and `genbench import`: check stored runs, score responses made elsewhere."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_SHOWN = 20
+
+
+def verify(
+    runs: Annotated[list[str], typer.Argument(help="Run folders.")],
+    regenerate: Annotated[
+        int, typer.Option(min=0, help="Play so many random episodes again on the weights.")
+    ] = 0,
+    seed: Annotated[
+        int | None, typer.Option(help="Which episodes are drawn; a fresh draw by default.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Where the weights are now, if they have moved.")
+    ] = None,
+    task: Annotated[
+        str | None, typer.Option(help="Where the task file is now, if it has moved.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Score stored runs again from their responses; exit 1 and name what differs."""
+    import secrets
+
+    from genbench.verification import verify_run
+
+    drawn = secrets.randbelow(2**31) if seed is None else seed
+    found = [
+        verify_run(
+            Path(run), task_file=task, regenerate=regenerate, seed=drawn, model=model, device=device
+        )
+        for run in runs
+    ]
+    if as_json:
+        shown = [
+            {
+                "folder": str(one.folder),
+                "passed": one.passed,
+                "tier": one.tier,
+                "episodes": one.episodes,
+                "regenerated": one.regenerated,
+                "seed": drawn if one.regenerated else None,
+                "differences": list(one.differences),
+            }
+            for one in found
+        ]
+        typer.echo(json.dumps(shown, indent=1))
+    else:
+        for one in found:
+            if one.passed:
+                replayed = (
+                    f", {one.regenerated} played again on the weights (seed {drawn})"
+                    if one.regenerated
+                    else ""
+                )
+                typer.echo(f"{one.folder}: {one.tier}: {one.episodes} episodes agree{replayed}")
+                continue
+            typer.echo(f"{one.folder}: {len(one.differences)} differences")
+            for difference in one.differences[:_SHOWN]:
+                typer.echo(f"  {difference}")
+            if len(one.differences) > _SHOWN:
+                typer.echo(f"  and {len(one.differences) - _SHOWN} more (--json lists them)")
+    if not all(one.passed for one in found):
+        raise typer.Exit(1)
+
+
+def import_command(
+    responses: Annotated[str, typer.Argument(help="A .jsonl or .csv file of responses.")],
+    task: Annotated[str, typer.Option(help="A task's name or file.")],
+    output: Annotated[str, typer.Option(help="Where run folders go.")] = "runs",
+    model: Annotated[
+        str | None,
+        typer.Option(help="The name of the model that made them; the file's by default."),
+    ] = None,
+    protocol: Annotated[str | None, typer.Option(help="paired or paper.")] = None,
+    prompt: Annotated[str | None, typer.Option(help="The prompt variant that was asked.")] = None,
+    verify_iters: Annotated[
+        int | None, typer.Option(min=1, help="Attempts; the highest in the file by default.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="The first N pairs of each split.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print results.json.")] = False,
+) -> None:
+    """Score responses made elsewhere (columns: instance_id, response, attempt, sample, ...)."""
+    from genbench.cli.tables import print_results
+    from genbench.importing import import_responses
+    from genbench.registry import load_task
+
+    chosen = load_task(task, protocol=protocol, prompt=prompt, limit=limit)
+    evaluation, results, unused = import_responses(
+        Path(responses), chosen, Path(output), model=model, verify_iters=verify_iters
+    )
+    if as_json:
+        typer.echo(json.dumps(results.model_dump(mode="json"), indent=1))
+    else:
+        print_results(results, evaluation.folder.path)
+    if unused:
+        typer.echo(
+            f"({unused} responses came after their instance was solved or for controls, which are "
+            "asked once; they count for nothing)",
+            err=True,
+        )

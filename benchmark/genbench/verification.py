@@ -1,0 +1,288 @@
+"""Checking a stored run: every verdict and number again from the responses alone, and episodes
+replayed against the weights.
+
+Tier *rescored*: the verdicts and the numbers follow from the stored responses. Tier
+*regenerated*: some responses, drawn at random, were made anew from the weights as well; only that
+exposes invented responses.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from dataclasses import replace as replaced
+from pathlib import Path
+from typing import Any
+
+from genbench.errors import StoreError, TaskError, UsageError
+from genbench.evaluation import Evaluation, read_results, results_of
+from genbench.models.interface import Identity, LoadOptions
+from genbench.records import EpisodeRecord, episode_key
+from genbench.registry import load_task
+from genbench.runner import play, replay
+from genbench.settings import IMPORTED, RunSettings
+from genbench.store import EPISODES, RUN, RunFolder, differences, read_json
+from genbench.task import Instance, Task, derive_seed
+
+_MOST_LISTED = 1000
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What a check of one run found; `differences` is empty where all agrees."""
+
+    folder: Path
+    tier: str
+    episodes: int
+    regenerated: int
+    differences: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        return not self.differences
+
+
+def verify_run(
+    folder: Path,
+    *,
+    task_file: str | None = None,
+    regenerate: int = 0,
+    seed: int = 0,
+    model: str | None = None,
+    device: str = "auto",
+) -> Verification:
+    """Check a finished run folder.
+
+    `regenerate` episodes, chosen by `seed`, are played again on the weights of `model` (by
+    default those that the run names). Raises StoreError where the folder cannot be read, UsageError
+    and ModelError where the weights cannot be used.
+    """
+    evaluation = stored_evaluation(folder, task_file)
+    found = list(_header_faults(evaluation))
+    if found:
+        # Under another task nothing else can agree.
+        return Verification(folder, "none", 0, 0, tuple(found))
+    records, faults = _rescored(evaluation)
+    found = faults or list(_result_faults(evaluation, records))
+    replayed = 0
+    if regenerate and not found:
+        chosen = _drawn(records, regenerate, seed)
+        replayed = len(chosen)
+        found = list(_regenerated(evaluation, chosen, model, device))
+    tier = "none" if found else "regenerated" if replayed else "rescored"
+    return Verification(folder, tier, len(records), replayed, tuple(found[:_MOST_LISTED]))
+
+
+def stored_evaluation(folder: Path, task_file: str | None = None) -> Evaluation:
+    """The evaluation that a run folder holds, from its `run.json`. Raises StoreError."""
+    from pydantic import ValidationError
+
+    header = read_json(folder / RUN)
+    try:
+        settings = RunSettings.model_validate(header["settings"])
+        described, model = header["task"], header["model"]
+        identity = Identity(
+            name=model["name"],
+            backend=model["backend"],
+            weights_fingerprint=model["weights_fingerprint"],
+            files_fingerprint=model["files_fingerprint"],
+            revision=model["revision"],
+            parameters=model["parameters"],
+            training=header["training_record"],
+            location=model["location"],
+        )
+        name = task_file or described["source"]
+        key = {
+            "settings": settings.model_dump(mode="json"),
+            "task": {part: described[part] for part in ("name", "version", "fingerprint")},
+            "model": {
+                part: model[part]
+                for part in ("weights_fingerprint", "files_fingerprint", "revision")
+            },
+        }
+    except (KeyError, TypeError, ValidationError) as error:
+        text = str(error).splitlines()[0] if str(error) else ""
+        raise StoreError(f"{folder / RUN} is damaged: {type(error).__name__} {text}") from None
+    task = _stored_task(folder, name, settings)
+    return Evaluation(task, settings, identity, RunFolder(folder), key)
+
+
+def _stored_task(folder: Path, name: str, settings: RunSettings) -> Task:
+    try:
+        return load_task(
+            name,
+            protocol=settings.protocol,
+            prompt=settings.prompt,
+            feedback=settings.feedback,
+            limit=settings.limit,
+        )
+    except (UsageError, TaskError) as error:
+        raise StoreError(
+            f"the task of {folder} cannot be loaded: {error}. A task file that has moved is "
+            "given with --task"
+        ) from None
+
+
+def _header_faults(evaluation: Evaluation) -> Iterator[str]:
+    task = evaluation.task
+    here = {"name": task.name, "version": task.spec.version, "fingerprint": task.fingerprint}
+    yield from differences(evaluation.key["task"], here, "run.json: task")
+
+
+def _expected(task: Task, settings: RunSettings) -> Iterator[tuple[str, Instance, int]]:
+    for name, split in task.splits.items():
+        for instance in split.instances():
+            for sample in range(settings.samples):
+                yield name, instance, sample
+
+
+def _rescored(evaluation: Evaluation) -> tuple[list[EpisodeRecord], list[str]]:
+    """The episodes judged anew, and where `episodes.jsonl` says otherwise."""
+    task, settings = evaluation.task, evaluation.settings
+    stored: dict[tuple[str, str], dict[str, Any]] = {}
+    faults: list[str] = []
+    for number, raw in _lines(evaluation.folder.path / EPISODES):
+        key = (
+            str(raw.get("split")),
+            episode_key(str(raw.get("instance_id")), raw.get("sample", 0)),
+        )
+        if key in stored:
+            faults.append(f"line {number}: episode {key[1]} stands there twice")
+        stored.setdefault(key, raw)
+    order = list(stored)
+    records: list[EpisodeRecord] = []
+    position = 0
+    for split, instance, sample in _expected(task, settings):
+        key = (split, episode_key(instance.id, sample))
+        found = stored.pop(key, None)
+        if found is None:
+            faults.append(f"episode {key[1]} is missing")
+            continue
+        if position < len(order) and order[position] != key:
+            faults.append(f"episode {key[1]} is out of order")
+            position = order.index(key)
+        position += 1
+        record = _judged(evaluation, split, instance, sample, found, faults)
+        if record is not None:
+            records.append(record)
+    faults += [f"episode {key} is none of this task's" for _, key in stored]
+    return records, [f"{EPISODES}: {fault}" for fault in faults]
+
+
+def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                try:
+                    raw = json.loads(line)
+                except (ValueError, RecursionError):
+                    raise StoreError(f"{path}: line {number} is not JSON") from None
+                if not isinstance(raw, dict):
+                    raise StoreError(f"{path}: line {number} is no episode")
+                yield number, raw
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _judged(
+    evaluation: Evaluation,
+    split: str,
+    instance: Instance,
+    sample: int,
+    raw: Mapping[str, Any],
+    faults: list[str],
+) -> EpisodeRecord | None:
+    name = episode_key(instance.id, sample)
+    try:
+        responses = [turn.response for turn in EpisodeRecord.from_json(raw).turns]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        faults.append(f"episode {name} is damaged ({type(error).__name__}: {error})")
+        return None
+    turns, done = replay(evaluation.task, evaluation.settings, split, instance, responses)
+    if not turns or not done:
+        faults.append(f"episode {name}: {len(turns)} turns do not end it")
+        return None
+    if len(turns) < len(responses):
+        faults.append(f"episode {name}: it ends at turn {len(turns)} of {len(responses)}")
+        return None
+    record = EpisodeRecord.of(split, instance, sample, turns)
+    again = json.loads(json.dumps(record.json()))
+    faults += differences(raw, again, f"episode {name}")
+    return record
+
+
+def _result_faults(evaluation: Evaluation, records: list[EpisodeRecord]) -> Iterator[str]:
+    folder = evaluation.folder
+    stored = read_results(folder.path).model_dump(mode="json")
+    header = read_json(folder.path / RUN)
+    yield from differences(header.get("sampling"), stored["sampling"], "run.json: sampling")
+    again = results_of(evaluation, records, folder.episodes_sha256(), stored["sampling"])
+    expected = again.model_dump(mode="json")
+    del stored["genbench_version"], expected["genbench_version"]
+    yield from differences(stored, expected, "results.json")
+
+
+def _drawn(records: list[EpisodeRecord], count: int, seed: int) -> list[EpisodeRecord]:
+    return sorted(records, key=lambda record: derive_seed("regenerate", seed, record.key))[:count]
+
+
+def _regenerated(
+    evaluation: Evaluation, records: list[EpisodeRecord], model: str | None, device: str
+) -> Iterator[str]:
+    from genbench.models import find_backend, identify
+
+    settings = evaluation.settings
+    if settings.backend == IMPORTED:
+        raise UsageError(
+            "these responses were made elsewhere and imported: there are no weights to replay them"
+        )
+    options = LoadOptions(
+        device=device,
+        dtype=settings.dtype or "auto",
+        chat_template=settings.chat_template,
+        thinking_budget=settings.thinking_budget,
+        arguments=settings.model_args,
+    )
+    name = model or evaluation.identity.name
+    backend = find_backend(name, settings.backend)
+    identity = identify(name, backend, options)
+    fault = differences(
+        evaluation.key["model"],
+        {
+            "weights_fingerprint": identity.weights_fingerprint,
+            "files_fingerprint": identity.files_fingerprint,
+            "revision": identity.revision,
+        },
+        f"run.json: model, against {name}",
+    )
+    if fault:
+        yield from fault
+        return
+    loaded = backend.load(identity, options)
+    try:
+        again = play(
+            evaluation.task,
+            loaded,
+            settings,
+            only=frozenset(record.key for record in records),
+        )
+    finally:
+        loaded.close()
+    by_key = {(record.split, record.key): record for record in again}
+    for record in records:
+        yield from _text_faults(record, by_key[record.split, record.key])
+
+
+def _text_faults(stored: EpisodeRecord, again: EpisodeRecord) -> Iterator[str]:
+    for number, turn in enumerate(stored.turns):
+        if number >= len(again.turns):
+            yield f"regenerated: episode {stored.key} has no turn {number + 1} when played again"
+            return
+        # Sums of floats differ in the last digits between machines; texts and counts do not.
+        there = replaced(turn.response, logprob=None)
+        here = replaced(again.turns[number].response, logprob=None)
+        if there != here:
+            found = differences(vars(there), vars(here), f"turn {number + 1}")
+            yield f"regenerated: episode {stored.key}, {'; '.join(found)}"
+            return
