@@ -34,17 +34,23 @@ def slug(name: str) -> str:
     return text or "model"
 
 
-def differences(there: Any, here: Any, where: str = "") -> list[str]:
+def differences(
+    there: Any, here: Any, where: str = "", words: tuple[str, str] = ("there", "here")
+) -> list[str]:
     """What differs between two JSON values, as `path: <there> there, <here> here`."""
-    if isinstance(there, Mapping) and isinstance(here, Mapping):
-        found = []
-        for key in [*there, *(key for key in here if key not in there)]:
-            path = f"{where}.{key}" if where else str(key)
-            found += differences(there.get(key), here.get(key), path)
-        return found
     if there == here:
         return []
-    return [f"{where}: {json.dumps(there)[:200]} there, {json.dumps(here)[:200]} here"]
+    found: list[str] = []
+    if isinstance(there, Mapping) and isinstance(here, Mapping):
+        for key in [*there, *(key for key in here if key not in there)]:
+            path = f"{where}.{key}" if where else str(key)
+            found += differences(there.get(key), here.get(key), path, words)
+        return found
+    if isinstance(there, list) and isinstance(here, list) and len(there) == len(here):
+        for index, (one, other) in enumerate(zip(there, here, strict=True)):
+            found += differences(one, other, f"{where}[{index}]", words)
+        return found
+    return [f"{where}: {json.dumps(there)[:200]} {words[0]}, {json.dumps(here)[:200]} {words[1]}"]
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from genbench.store import EPISODES, RUN, RunFolder, differences, read_json
 from genbench.task import Instance, Task, derive_seed
 
 _MOST_LISTED = 1000
+_WORDS = ("stored", "recomputed")
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ def _stored_task(folder: Path, name: str, settings: RunSettings) -> Task:
 def _header_faults(evaluation: Evaluation) -> Iterator[str]:
     task = evaluation.task
     here = {"name": task.name, "version": task.spec.version, "fingerprint": task.fingerprint}
-    yield from differences(evaluation.key["task"], here, "run.json: task")
+    yield from differences(evaluation.key["task"], here, "run.json: task", _WORDS)
 
 
 def _expected(task: Task, settings: RunSettings) -> Iterator[tuple[str, Instance, int]]:
@@ -208,7 +209,7 @@ def _judged(
         return None
     record = EpisodeRecord.of(split, instance, sample, turns)
     again = json.loads(json.dumps(record.json()))
-    faults += differences(raw, again, f"episode {name}")
+    faults += differences(raw, again, f"episode {name}", _WORDS)
     return record
 
 
@@ -216,11 +217,16 @@ def _result_faults(evaluation: Evaluation, records: list[EpisodeRecord]) -> Iter
     folder = evaluation.folder
     stored = read_results(folder.path).model_dump(mode="json")
     header = read_json(folder.path / RUN)
-    yield from differences(header.get("sampling"), stored["sampling"], "run.json: sampling")
+    yield from differences(
+        header.get("sampling"),
+        stored["sampling"],
+        "sampling in run.json",
+        ("there", "in results.json"),
+    )
     again = results_of(evaluation, records, folder.episodes_sha256(), stored["sampling"])
     expected = again.model_dump(mode="json")
     del stored["genbench_version"], expected["genbench_version"]
-    yield from differences(stored, expected, "results.json")
+    yield from differences(stored, expected, "results.json", _WORDS)
 
 
 def _drawn(records: list[EpisodeRecord], count: int, seed: int) -> list[EpisodeRecord]:
@@ -254,7 +260,8 @@ def _regenerated(
             "files_fingerprint": identity.files_fingerprint,
             "revision": identity.revision,
         },
-        f"run.json: model, against {name}",
+        "the weights",
+        ("in the run", f"of {name}"),
     )
     if fault:
         yield from fault
@@ -283,6 +290,8 @@ def _text_faults(stored: EpisodeRecord, again: EpisodeRecord) -> Iterator[str]:
         there = replaced(turn.response, logprob=None)
         here = replaced(again.turns[number].response, logprob=None)
         if there != here:
-            found = differences(vars(there), vars(here), f"turn {number + 1}")
+            found = differences(
+                vars(there), vars(here), f"turn {number + 1}", ("stored", "played again")
+            )
             yield f"regenerated: episode {stored.key}, {'; '.join(found)}"
             return

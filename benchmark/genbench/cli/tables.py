@@ -28,6 +28,12 @@ def rate(found: Rate | None, *, with_n: bool = False) -> str:
     return f"{text} n={found.n}" if with_n else text
 
 
+def short_rate(found: Rate) -> str:
+    """`24.1 [19, 30]`, in percent."""
+    low, high = found.ci95
+    return f"{100 * found.value:.1f} [{100 * low:.0f}, {100 * high:.0f}]"
+
+
 def p_value(value: float) -> str:
     return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
 
@@ -49,6 +55,8 @@ def print_results(results: Results, folder: Path | None = None) -> None:
         console = Console(highlight=False, width=_WIDTH)
     settings = results.settings
     mode = "greedy" if settings["temperature"] == 0 else f"T={settings['temperature']:g}"
+    if settings["backend"] in ("agent", "import"):
+        mode = {"agent": "scripted", "import": "imported"}[settings["backend"]]
     if settings["samples"] > 1:
         mode += f", {settings['samples']} samples"
     console.print(
@@ -60,7 +68,9 @@ def print_results(results: Results, folder: Path | None = None) -> None:
         )
     )
     console.print(_splits(results))
-    console.print(_attempts(results))
+    if any(len(split.success_at) > 1 for split in results.splits.values()):
+        console.print()
+        console.print(_attempts(results))
     for name, found in results.generalization.items():
         _print_generalization(console, results, name, found)
     _print_footer(console, results, folder)
@@ -80,7 +90,7 @@ def _splits(results: Results) -> Table:
             str(split.clusters),
             rate(split.success_rate),
             percent(split.chance),
-            percent(read.value) if (read := split.checks.get("rule")) else "-",
+            f"{percent(read.value)} of {read.n}" if (read := split.checks.get("rule")) else "-",
             percent(split.truncated.value),
         )
     return table
@@ -88,14 +98,13 @@ def _splits(results: Results) -> Table:
 
 def _attempts(results: Results) -> Table:
     """success@k of the splits that are asked more than once."""
-    table = Table(box=None, pad_edge=False, padding=(1, 2, 0, 0))
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     asked = {name: split for name, split in results.splits.items() if len(split.success_at) > 1}
-    table.add_column("success within" if asked else "")
-    for k in max((split.success_at for split in asked.values()), key=len, default={}):
-        table.add_column(f"{k} attempt{'s' if k != '1' else ''}", justify="right")
+    table.add_column("success within")
+    for k in max((split.success_at for split in asked.values()), key=len):
+        table.add_column("1 attempt, %" if k == "1" else f"{k}", justify="right")
     for name, split in asked.items():
-        table.add_row(name, *(percent(found.value) for found in split.success_at.values()))
-    table.padding = (0, 2, 0, 0)
+        table.add_row(name, *(short_rate(found) for found in split.success_at.values()))
     return table
 
 
@@ -131,14 +140,16 @@ def _print_generalization(
         )
         rows.append(("face cards read", f"{shares} (n={total} cards)"))
     if found.mde:
-        value = "none" if found.mde.value is None else f"{100 * found.mde.value:.1f} pp"
-        rows.append(
-            (
-                "detectable gap",
-                f"{value} with 80% power at the run's discordance "
-                f"{found.mde.discordance:.2f}, design effect {found.mde.design_effect:.1f}",
-            )
+        given = (
+            f"at the run's discordance {found.mde.discordance:.2f}, "
+            f"design effect {found.mde.design_effect:.1f}"
         )
+        value = (
+            f"none can be told {given}: too few pairs differ"
+            if found.mde.value is None
+            else f"{100 * found.mde.value:.1f} pp with 80% power {given}"
+        )
+        rows.append(("detectable gap", value))
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
     for row in rows:
         table.add_row(*row)

@@ -222,13 +222,18 @@ class HFModel(BatchedModel):
         import torch
 
         prompts = [self._ids[request.episode, request.turn] for request in batch]
-        room = batch[0].max_new_tokens
-        if self._context is not None:
-            room = min(room, self._context - max(len(ids) for ids in prompts))
-        if room < 1 and len(batch) == 1:  # the conversation fills the context: nothing can be said
+        rooms = [self._room(request, len(ids)) for request, ids in zip(batch, prompts, strict=True)]
+        room = min(rooms)
+        if room < batch[0].max_new_tokens and len(batch) > 1:
+            # A long conversation must not shorten its neighbours' answers: it is asked alone.
+            alone = [i for i, one in enumerate(rooms) if one < batch[0].max_new_tokens]
+            rest = [i for i in range(len(batch)) if i not in alone]
+            answers = {i: self._answers([batch[i]])[0] for i in alone}
+            together = self._answers([batch[i] for i in rest]) if rest else []
+            answers |= dict(zip(rest, together, strict=True))
+            return [answers[i] for i in range(len(batch))]
+        if room < 1:  # the conversation fills the context: nothing can be said
             return [Response("", "length", len(prompts[0]), 0, 0.0)]
-        if room < 1:
-            return [answer for request in batch for answer in self._answers([request])]
         try:
             return self._generate(batch, prompts, room)
         except (torch.OutOfMemoryError, RuntimeError) as error:
@@ -244,6 +249,12 @@ class HFModel(BatchedModel):
         middle = (len(batch) + 1) // 2
         self._halvings.append(len(batch))
         return [*self._answers(batch[:middle]), *self._answers(batch[middle:])]
+
+    def _room(self, request: Request, prompt: int) -> int:
+        """How many tokens can be generated: the request's limit, or what the context leaves."""
+        if self._context is None:
+            return request.max_new_tokens
+        return min(request.max_new_tokens, self._context - prompt)
 
     def _generate(
         self, batch: Sequence[Request], prompts: Sequence[list[int]], room: int
@@ -279,14 +290,16 @@ class HFModel(BatchedModel):
     def _response(
         self, request: Request, prompt: int, row: list[int], sampler: RowSampler, number: int
     ) -> Response:
-        ends = {*self._ends, self._pad}
-        length = next((i for i, token in enumerate(row) if token in ends), len(row))
+        length = next((i for i, token in enumerate(row) if token in self._ends), len(row))
         ended = length < len(row)
+        if not ended and request.stop:  # a row that a stop string ended is filled up with padding
+            while length and row[length - 1] == self._pad:
+                length -= 1
         text = self.tokenizer.decode(row[:length], skip_special_tokens=True)
         stops = [text.find(stop) for stop in request.stop if stop in text]
         if stops:
             text = text[: min(stops)]
-        tokens = length + (1 if ended and row[length] in self._ends else 0)
+        tokens = length + ended
         return Response(
             text=text,
             finish_reason="stop" if ended or stops else "length",
