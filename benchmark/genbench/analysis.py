@@ -87,7 +87,7 @@ def first(episode: EpisodeRecord) -> Turn:
 
 
 def _first_correct(episode: EpisodeRecord) -> float:
-    return float(first(episode).verdict.correct)
+    return float(episode.solved_within(1))
 
 
 def _by_split(

@@ -75,19 +75,20 @@ class Episodes:
         return RunFolder(self.folder).episodes()
 
     def to_pandas(self) -> pd.DataFrame:
-        """One row a turn: the episode's ids, `attempt` (from 1), the response and its verdict."""
+        """One row a turn: the episode's ids, its step and attempt, the response and its verdict."""
         import pandas as pd
 
         rows = []
         for episode in self:
-            for attempt, turn in enumerate(episode.turns, start=1):
+            for turn in episode.turns:
                 row: dict[str, Any] = {
                     "instance_id": episode.instance_id,
                     "pair_id": episode.pair_id,
                     "cluster": episode.cluster,
                     "split": episode.split,
                     "sample": episode.sample,
-                    "attempt": attempt,
+                    "step": turn.step,
+                    "attempt": turn.attempt,
                     "response": turn.response.text,
                     "finish_reason": turn.response.finish_reason,
                     "prompt_tokens": turn.response.prompt_tokens,

@@ -18,7 +18,7 @@ from typing import Any
 from genbench.errors import UsageError, closest
 from genbench.evaluation import Evaluation, evaluation_of, finish, make_header, versions
 from genbench.models.interface import FinishReason, Identity, Response
-from genbench.records import EpisodeRecord, episode_key
+from genbench.records import EpisodeRecord
 from genbench.results import Results
 from genbench.runner import replay
 from genbench.settings import IMPORTED, make_settings
@@ -78,12 +78,11 @@ def _records(
                 responses: list[Response] = []
                 while (sample, len(responses) + 1) in rows:
                     responses.append(rows[sample, len(responses) + 1])
-                turns, done = replay(task, settings, name, instance, responses)
+                record, done = replay(task, settings, name, instance, sample, responses)
                 if not done:
-                    key = episode_key(instance.id, sample)
-                    missing.append(f"{key}, attempt {len(turns) + 1}")
-                unused += len(responses) - len(turns)
-                records.append(EpisodeRecord.of(name, instance, sample, turns))
+                    missing.append(f"{record.key}, attempt {len(record.turns) + 1}")
+                unused += len(responses) - len(record.turns)
+                records.append(record)
     if missing:
         raise UsageError(
             f"{path} lacks the responses of {len(missing)} of {len(records)} episodes; the first: "

@@ -43,15 +43,23 @@ def verdict_from(raw: Mapping[str, Any]) -> Verdict:
 
 @dataclass(frozen=True)
 class Turn:
-    """One response and its judgement."""
+    """One response and its judgement: an attempt (from 1) at a step (from 0) of the episode."""
 
     response: Response
     verdict: Verdict
+    step: int = 0
+    attempt: int = 1
 
     def json(self) -> dict[str, Any]:
         kept = asdict(self.response)
         del kept["error"]
-        return {"response": kept.pop("text"), **kept, "verdict": verdict_json(self.verdict)}
+        return {
+            "step": self.step,
+            "attempt": self.attempt,
+            "response": kept.pop("text"),
+            **kept,
+            "verdict": verdict_json(self.verdict),
+        }
 
 
 @dataclass(frozen=True)
@@ -63,20 +71,24 @@ class EpisodeRecord:
     cluster: str
     split: str
     sample: int
+    solved: bool
     turns: tuple[Turn, ...]
 
     @classmethod
     def of(
-        cls, split: str, instance: Instance, sample: int, turns: Iterable[Turn]
+        cls, split: str, instance: Instance, sample: int, solved: bool, turns: Iterable[Turn]
     ) -> EpisodeRecord:
-        return cls(instance.id, instance.pair_id, instance.cluster, split, sample, tuple(turns))
+        return cls(
+            instance.id, instance.pair_id, instance.cluster, split, sample, solved, tuple(turns)
+        )
 
     @property
     def key(self) -> str:
         return episode_key(self.instance_id, self.sample)
 
     def solved_within(self, attempts: int) -> bool:
-        return any(turn.verdict.correct for turn in self.turns[:attempts])
+        """Whether the episode was solved with at most so many attempts at every step."""
+        return self.solved and all(turn.attempt <= attempts for turn in self.turns)
 
     def json(self) -> dict[str, Any]:
         return {
@@ -85,7 +97,7 @@ class EpisodeRecord:
             "cluster": self.cluster,
             "split": self.split,
             "sample": self.sample,
-            "solved": self.solved_within(len(self.turns)),
+            "solved": self.solved,
             "turns": [turn.json() for turn in self.turns],
         }
 
@@ -97,6 +109,7 @@ class EpisodeRecord:
             raw["cluster"],
             raw["split"],
             raw["sample"],
+            raw["solved"],
             tuple(
                 Turn(
                     Response(
@@ -107,6 +120,8 @@ class EpisodeRecord:
                         turn["logprob"],
                     ),
                     verdict_from(turn["verdict"]),
+                    turn["step"],
+                    turn["attempt"],
                 )
                 for turn in raw["turns"]
             ),

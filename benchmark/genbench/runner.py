@@ -94,7 +94,7 @@ def play(
             "The others are on disk: run the same command again to try these once more"
         )
     return [
-        EpisodeRecord.of(item.split, item.instance, item.sample, item.turns)
+        EpisodeRecord.of(item.split, item.instance, item.sample, item.episode.solved, item.turns)
         for item in live.values()
     ]
 
@@ -105,16 +105,22 @@ def first_request(task: Task, settings: RunSettings) -> Request:
 
 
 def replay(
-    task: Task, settings: RunSettings, split: str, instance: Instance, responses: Sequence[Response]
-) -> tuple[list[Turn], bool]:
-    """Judge stored responses anew, as the runner did; and whether the episode is then done."""
+    task: Task,
+    settings: RunSettings,
+    split: str,
+    instance: Instance,
+    sample: int,
+    responses: Sequence[Response],
+) -> tuple[EpisodeRecord, bool]:
+    """Judge stored responses anew, as the runner did; and whether they end the episode."""
     attempts = _attempts(task, settings, split)
-    item = _Live(0, split, instance, 0, task.environment.episode(instance, attempts))
+    item = _Live(0, split, instance, sample, task.environment.episode(instance, attempts))
     for response in responses:
         if item.episode.done:
             break
         _step(item, response, settings)
-    return item.turns, item.episode.done
+    record = EpisodeRecord.of(split, instance, sample, item.episode.solved, item.turns)
+    return record, item.episode.done
 
 
 def _attempts(task: Task, settings: RunSettings, split: str) -> int:
@@ -137,11 +143,12 @@ def _episodes(task: Task, settings: RunSettings, only: frozenset[str] | None) ->
 
 
 def _step(item: _Live, response: Response, settings: RunSettings) -> None:
+    step, attempt = item.episode.place
     verdict = item.episode.step(
         visible_text(response.text, settings.thinking),
         truncated=response.finish_reason == "length",
     )
-    item.turns.append(Turn(response, verdict))
+    item.turns.append(Turn(response, verdict, step, attempt))
 
 
 def _request(item: _Live, settings: RunSettings, known: dict[tuple[str, int], Response]) -> Request:

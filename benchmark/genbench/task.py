@@ -141,8 +141,8 @@ class Episode:
     """One instance being played: sequential revision with the verifier in the loop.
 
     The chat follows the paper (section 3; figure 2): the first prompt, then for every attempt the
-    model's response and the verifier's feedback. An environment of many steps overrides the
-    hooks; the runner needs only `messages`, `step`, `done`, `solved`.
+    model's response and the verifier's feedback. An environment of many steps overrides what it
+    needs; the runner asks for `messages`, `place`, `step`, `done` and `solved` alone.
     """
 
     def __init__(self, environment: Environment, instance: Instance, verify_iters: int) -> None:
@@ -155,6 +155,11 @@ class Episode:
     def messages(self) -> Sequence[Message]:
         """The conversation that the next response answers."""
         return tuple(self._messages)
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """(step, attempt) of the next response: the step from 0, the attempt at it from 1."""
+        return 0, len(self.verdicts) + 1
 
     def step(self, response: str, *, truncated: bool = False) -> Verdict:
         """Judge a response and move on; pure in the sequence of responses."""

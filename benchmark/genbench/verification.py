@@ -200,14 +200,13 @@ def _judged(
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         faults.append(f"episode {name} is damaged ({type(error).__name__}: {error})")
         return None
-    turns, done = replay(evaluation.task, evaluation.settings, split, instance, responses)
-    if not turns or not done:
-        faults.append(f"episode {name}: {len(turns)} turns do not end it")
+    record, done = replay(evaluation.task, evaluation.settings, split, instance, sample, responses)
+    if not responses or not done:
+        faults.append(f"episode {name}: {len(responses)} turns do not end it")
         return None
-    if len(turns) < len(responses):
-        faults.append(f"episode {name}: it ends at turn {len(turns)} of {len(responses)}")
+    if len(record.turns) < len(responses):
+        faults.append(f"episode {name}: it ends at turn {len(record.turns)} of {len(responses)}")
         return None
-    record = EpisodeRecord.of(split, instance, sample, turns)
     again = json.loads(json.dumps(record.json()))
     faults += differences(raw, again, f"episode {name}", _WORDS)
     return record
