@@ -16,7 +16,7 @@ from genbench.models import find_backend, identify
 from genbench.models.interface import Backend, Identity, LoadOptions, Model
 from genbench.records import EpisodeRecord, dump_lines
 from genbench.results import ModelResult, Results, TaskResult
-from genbench.runner import Progress, play
+from genbench.runner import Progress, first_requests, play
 from genbench.settings import IMPORTED, RunSettings, make_settings, settings_hash
 from genbench.store import RunFolder, read_json, slug
 from genbench.task import Task
@@ -279,7 +279,5 @@ def make_header(
 
 def _first_prompt(evaluation: Evaluation, model: Model) -> dict[str, Any] | None:
     """The first prompt as the model sees it: text and token ids."""
-    from genbench.runner import first_request
-
-    rendered = model.rendered(first_request(evaluation.task, evaluation.settings))
+    rendered = model.rendered(first_requests(evaluation.task, evaluation.settings)[0])
     return None if rendered is None else dict(rendered)

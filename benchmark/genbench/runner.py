@@ -99,9 +99,9 @@ def play(
     ]
 
 
-def first_request(task: Task, settings: RunSettings) -> Request:
-    """The first request of a run."""
-    return _request(_episodes(task, settings, None)[0], settings, {})
+def first_requests(task: Task, settings: RunSettings) -> list[Request]:
+    """What is asked at the first turn of every episode."""
+    return [_request(item, settings, {}) for item in _episodes(task, settings, None)]
 
 
 def replay(

@@ -47,7 +47,9 @@ def _root(
 def run_app() -> None:
     """Run the command line; a GenbenchError becomes one message and its exit code."""
     from genbench.errors import GenbenchError
+    from genbench.process import let_idle_threads_sleep
 
+    let_idle_threads_sleep()
     try:
         app()
     except GenbenchError as error:

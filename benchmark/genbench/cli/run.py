@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from genbench.models.interface import Backend, LoadOptions, Model
     from genbench.runner import Progress
 
-_QUIET_SECONDS = 2.0
-
 
 def parse_assignments(text: str | None, option: str) -> dict[str, str]:
     """`k=v,k=v` as a mapping. Raises UsageError."""
@@ -154,6 +152,9 @@ class _Loader:
     def load(self, options: LoadOptions) -> Model:
         """The model in memory; another batch size (of a resumed run) loads it anew."""
         if options.batch_size not in self._loaded:
+            from genbench.process import keep_large_blocks
+
+            keep_large_blocks()  # the process is ours alone
             self.close()
             self._loaded[options.batch_size] = self._backend.load(self._identity, options)
         return self._loaded[options.batch_size]

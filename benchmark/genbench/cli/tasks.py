@@ -177,7 +177,9 @@ def _print(found: dict[str, Any]) -> None:
         )
         typer.echo(f"\nminimum detectable gap: {listed}")
         typer.echo(f"  ({found['minimum_detectable_gap']['method']})")
-    typer.echo("\ncertificate (problems that the bundled recipes may train on)")
+    partition = found["certificate"].get("partition_fingerprint", "")[:16]
+    held = f"; partition {partition}" if partition else ""
+    typer.echo(f"\ncertificate (problems that the bundled recipes may train on{held})")
     for name, counts in found["certificate"].get("splits", {}).items():
         typer.echo(
             f"  {name}: {counts['problem_may_be_trained']} of {counts['n']} problems, "

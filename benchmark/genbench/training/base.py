@@ -16,10 +16,10 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genbench.allocator import keep_large_blocks
 from genbench.errors import StoreError, UsageError
 from genbench.models.files import TRAINING_RECORD, fingerprints, read_json, weight_files
 from genbench.models.hf import resolve_device
+from genbench.process import keep_large_blocks
 from genbench.store import json_bytes, write_atomically
 from genbench.task import Message, fingerprint
 
