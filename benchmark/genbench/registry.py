@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from genbench.errors import TaskError, UsageError, closest
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
     from genbench.task import Environment, Task, TaskPack, TaskSpec
 
 GROUP = "genbench.tasks"
@@ -21,10 +23,27 @@ GROUP = "genbench.tasks"
 
 @lru_cache(maxsize=1)
 def packs() -> tuple[TaskPack, ...]:
-    """The installed task packs, by entry point."""
+    """The installed task packs, by entry point. Raises TaskError."""
     from importlib.metadata import entry_points
 
-    return tuple(entry.load() for entry in sorted(entry_points(group=GROUP), key=lambda e: e.name))
+    return tuple(_pack(entry) for entry in sorted(entry_points(group=GROUP), key=lambda e: e.name))
+
+
+def _pack(entry: EntryPoint) -> TaskPack:
+    from genbench.task import TaskPack
+
+    where = f"the task pack '{entry.name}' ({entry.value})"
+    if entry.dist is not None:
+        where += f" of the distribution {entry.dist.name}"
+    try:
+        found = entry.load()
+    except Exception as error:  # a stranger's module may raise anything
+        raise TaskError(
+            f"{where} cannot be loaded: {type(error).__name__}: {error}; mend it or uninstall it"
+        ) from error
+    if not isinstance(found, TaskPack):
+        raise TaskError(f"{where} is a {type(found).__name__}, not a genbench.task.TaskPack")
+    return found
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -45,7 +64,13 @@ def _task_files() -> dict[str, Path]:
     files: dict[str, Path] = {}
     for pack in packs():
         for folder in pack.task_dirs:
-            for path in sorted(folder.glob("*.yaml")):
+            paths = sorted(folder.glob("*.yaml"))
+            if not paths:
+                raise TaskError(
+                    f"the task pack '{pack.name}' has no task file (*.yaml) in {folder}; are they "
+                    "among the package data of its distribution?"
+                )
+            for path in paths:
                 if path.stem in files:
                     raise TaskError(
                         f"two packs have a task '{path.stem}': {files[path.stem]}, {path}"
@@ -72,16 +97,43 @@ def load_spec(name_or_file: str | Path) -> TaskSpec:
     files = _task_files()
     if text not in files:
         raise UsageError(f"there is no task '{text}'; {closest(text, files)}")
-    return parse_spec(read_yaml(files[text]), text)
+    spec = parse_spec(read_yaml(files[text]), text)
+    if spec.name != text:
+        raise TaskError(
+            f"the task file {files[text]} calls its task '{spec.name}'; an installed task has the "
+            "name of its file"
+        )
+    return spec
 
 
 def environment_class(name: str) -> type[Environment]:
     """The environment of that name, from the packs. Raises TaskError."""
-    known = {key: target for pack in packs() for key, target in pack.environments.items()}
+    known: dict[str, str] = {}
+    for pack in packs():
+        for key, target in pack.environments.items():
+            if known.setdefault(key, target) != target:
+                raise TaskError(f"two packs have an environment '{key}': {known[key]}, {target}")
     if name not in known:
         raise TaskError(f"there is no environment '{name}'; {closest(name, known)}")
-    module, _, attribute = known[name].partition(":")
-    found: type[Environment] = getattr(importlib.import_module(module), attribute)
+    return _import_environment(name, known[name])
+
+
+def _import_environment(name: str, target: str) -> type[Environment]:
+    from genbench.task import Environment
+
+    module, _, attribute = target.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except Exception as error:  # a stranger's module may raise anything
+        raise TaskError(
+            f"the environment '{name}' ({target}) cannot be imported: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    if not (isinstance(found, type) and issubclass(found, Environment)):
+        raise TaskError(f"the environment '{name}' ({target}) is no subclass of Environment")
+    lacking = sorted(found.__abstractmethods__)
+    if lacking:
+        raise TaskError(f"the environment '{name}' ({target}) lacks {', '.join(lacking)}")
     return found
 
 

@@ -354,7 +354,8 @@ class Task:
         return self.splits["id"].spec
 
     def check_instances(self) -> None:
-        """Draw every split. Raises TaskError where one is empty or an instance id comes twice."""
+        """Draw every split. Raises TaskError where one is empty, where an instance id comes twice,
+        where data are no JSON, or where the splits of a paired protocol have no pairs."""
         seen: dict[str, str] = {}
         for name, split in self.splits.items():
             for instance in split.instances():
@@ -364,6 +365,35 @@ class Task:
                         f"again in '{name}': ids are unique in a task"
                     )
                 seen[instance.id] = name
+                try:
+                    canonical_json(instance.data)
+                except (TypeError, ValueError) as error:
+                    raise TaskError(
+                        f"the data of the instance '{instance.id}' are not JSON values: {error}"
+                    ) from None
+        if self.protocol.paired:
+            self._check_pairs()
+
+    def _check_pairs(self) -> None:
+        pairs = {name: self._pairs(split) for name, split in self.splits.items()}
+        for name, found in pairs.items():
+            if not found & pairs["id"]:
+                raise TaskError(
+                    f"the protocol '{self.protocol.name}' is paired, but no pair id of split "
+                    f"'{name}' is in split 'id': twins in two splits have one pair id, and splits "
+                    "have their pairs in one order"
+                )
+
+    def _pairs(self, split: Split) -> set[str]:
+        pairs: set[str] = set()
+        for instance in split.instances():
+            if instance.pair_id in pairs:
+                raise TaskError(
+                    f"the pair id '{instance.pair_id}' comes twice in split '{split.name}' of a "
+                    "paired protocol"
+                )
+            pairs.add(instance.pair_id)
+        return pairs
 
     @property
     def fingerprint(self) -> str:

@@ -44,9 +44,19 @@ def find_backend(model: str, backend: str | None = None) -> Backend:
         )
     module, _, attribute = targets[backend].partition(":")
     try:
-        found: Backend = getattr(importlib.import_module(module), attribute)()
-    except (ImportError, AttributeError) as error:
-        raise UsageError(f"the backend '{backend}' cannot be imported: {error}") from error
+        found = getattr(importlib.import_module(module), attribute)()
+    except Exception as error:  # a stranger's module may raise anything
+        raise UsageError(
+            f"the backend '{backend}' ({targets[backend]}) cannot be loaded: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    if not isinstance(found, Backend):
+        raise UsageError(f"the backend '{backend}' ({targets[backend]}) is no Backend")
+    if getattr(found, "name", None) != backend:  # a run records the name and is verified by it
+        raise UsageError(
+            f"the backend '{backend}' ({targets[backend]}) calls itself "
+            f"'{getattr(found, 'name', None)}'; its name must be that of its entry point"
+        )
     return found
 
 
