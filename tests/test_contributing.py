@@ -192,7 +192,7 @@ def test_a_task_file_with_a_rule_of_its_own_calibrates(folder):
     assert memoriser["generalization"]["ood"]["stickiness"]["value"] == 1.0
     shown = folder.output["genbench tasks show ./gp-ood-primes.yaml --split ood --n 2"]
     assert shown.count("J counts as 11, Q counts as 13, K counts as 17") == 2
-    may_be_trained = dict(re.findall(r"^  ([\w-]+): (\d+) of \d+ problems", shown, re.M))
+    may_be_trained = dict(re.findall(r"^  ([\w-]+): .*problem may be trained: (\d+)", shown, re.M))
     assert {name for name, count in may_be_trained.items() if int(count)} == {"control-ood"}
 
 
@@ -349,6 +349,7 @@ def test_the_example_backend_answers_a_run_and_the_run_verifies_on_the_program(f
     header = json.loads((run / "run.json").read_text())
     assert header["model"]["files_fingerprint"] == _sha256(folder.path / "adder.py")
     assert header["execution"]["plan"]["batch_size"] == 256
+    assert header["execution"]["plan"]["versions"]["genbench_example"] == "0.1"
     first = json.loads(header["first_prompt"]["line"])
     assert "written in base 10" in first["messages"][0]["content"]
 

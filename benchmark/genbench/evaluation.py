@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from genbench import __version__
+from genbench import __version__, models, registry
 from genbench.models import find_backend, identify
 from genbench.models.interface import Backend, Identity, LoadOptions, Model
 from genbench.records import EpisodeRecord, dump_lines
@@ -155,7 +155,10 @@ def _run(
     report: Callable[[Progress], None],
 ) -> Results:
     folder = evaluation.folder
-    plan = {**model.execution(), "versions": versions(evaluation.settings.backend)}
+    plan = {
+        **model.execution(),
+        "versions": versions(evaluation.settings.backend, evaluation.task.environment, model),
+    }
     folder.check_plan(plan)
     started = time.time()
     if header is not None:
@@ -239,8 +242,9 @@ def model_result(identity: Identity) -> ModelResult:
     )
 
 
-def versions(backend: str) -> dict[str, str]:
-    """Versions that can change a response or a number."""
+def versions(backend: str, *parts: object) -> dict[str, str]:
+    """Versions that can change a response or a number; `parts` are the environment and the model,
+    whose distributions are among them where they are not genbench's own."""
     wanted = ("numpy", "scipy") if backend in ("agent", IMPORTED) else _LIBRARIES
     found = {"genbench": __version__, "python": platform.python_version()}
     for name in wanted:
@@ -248,6 +252,11 @@ def versions(backend: str) -> dict[str, str]:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
+    packages = {type(part).__module__.partition(".")[0] for part in parts}
+    for group in (registry.GROUP, models.GROUP):
+        for entry in importlib.metadata.entry_points(group=group):
+            if entry.module.partition(".")[0] in packages and entry.dist is not None:
+                found.setdefault(entry.dist.name, entry.dist.version)
     return found
 
 

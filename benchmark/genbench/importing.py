@@ -57,7 +57,9 @@ def import_responses(
     folder = evaluation.folder
     with folder.locked():
         folder.check(evaluation.key)
-        header = make_header(evaluation, {"versions": versions(IMPORTED)}, {}, None)
+        header = make_header(
+            evaluation, {"versions": versions(IMPORTED, task.environment)}, {}, None
+        )
         header["execution"]["source"] = str(path)
         header["execution"]["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
         folder.write_header(header)

@@ -48,7 +48,7 @@ def test_show_prints_size_chance_power_and_certificate():
 def test_check_passes_a_bundled_task():
     result = genbench("tasks", "check", "gp-ood-rule")
     assert result.returncode == 0
-    assert "paper/ood: 234 instances, the oracle is right on 25 of 25" in result.stdout
+    assert "paper/ood: 234 instances; right of 25: oracle 25, memoriser 0" in result.stdout
 
 
 @pytest.mark.parametrize(

@@ -138,7 +138,7 @@ def _print_generalization(
                 ("other", "otherwise"),
             )
         )
-        rows.append(("face cards read", f"{shares} (n={total} cards)"))
+        rows.append(("rule's symbols read", f"{shares} (n={total} readings)"))
     if found.mde:
         given = (
             f"at the run's discordance {found.mde.discordance:.2f}, "

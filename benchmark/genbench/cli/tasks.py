@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from genbench.task import Instance, Split, Task
 
 tasks_app = typer.Typer(
     name="tasks", help="List, show and check tasks.", no_args_is_help=True, rich_markup_mode=None
 )
+_CHECKED = 25
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _Name = Annotated[str, typer.Argument(help="A task's name, or a task file (.yaml).")]
 _Protocol = Annotated[str | None, typer.Option(help="How the splits are drawn (paired, paper).")]
@@ -65,13 +68,20 @@ def show(
 def check(name: _Name) -> None:
     """Load a task, draw every split of every protocol, and hold its agents against it."""
     from genbench.registry import load_spec, load_task
+    from genbench.task import AGENT_KINDS
 
     for protocol in load_spec(name).protocols:
         task = load_task(name, protocol=protocol)
         task.check_instances()
         for split in task.splits.values():
-            right = _oracle_score(task, split.instances()[:25])
-            typer.echo(f"{protocol}/{split.name}: {len(split.instances())} instances, {right}")
+            sample = split.instances()[:_CHECKED]
+            right = {kind: _agent_score(task, kind, sample) for kind in AGENT_KINDS}
+            _check_scores(split, right, len(sample))
+            listed = ", ".join(f"{kind} {count}" for kind, count in right.items())
+            typer.echo(
+                f"{protocol}/{split.name}: {len(split.instances())} instances; "
+                f"right of {len(sample)}: {listed}"
+            )
 
 
 @tasks_app.command("export")
@@ -96,17 +106,42 @@ def export(
         typer.echo(str(path))
 
 
-def _oracle_score(task: Task, sample: Any) -> str:
+def _agent_score(task: Task, kind: str, sample: Sequence[Instance]) -> int:
+    """How many an agent has right. Raises TaskError for a verdict that a run could not store."""
     from genbench.errors import TaskError
+    from genbench.records import verdict_json
     from genbench.task import derive_seed
 
-    oracle = task.environment.agent("oracle", task.training_split)
+    agent = task.environment.agent(kind, task.training_split)
+    right = 0
     for instance in sample:
-        answer = oracle.respond(instance, task.messages(instance), derive_seed(instance.id))
+        answer = agent.respond(instance, task.messages(instance), derive_seed(instance.id))
         verdict = task.verify(instance, answer)
-        if not verdict.correct:
+        where = f"the verdict on agent:{kind}'s answer to {instance.id}"
+        if verdict.outcome not in task.environment.outcomes:
+            raise TaskError(
+                f"{where} has the outcome '{verdict.outcome}', which the environment does not list"
+            )
+        try:
+            json.dumps(verdict_json(verdict), allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise TaskError(f"{where} does not hold JSON values: {error}") from None
+        if kind == "oracle" and not verdict.correct:
             raise TaskError(f"the oracle's answer to {instance.id} is judged {verdict.outcome}")
-    return f"the oracle is right on {len(sample)} of {len(sample)}"
+        right += verdict.correct
+    return right
+
+
+def _check_scores(split: Split, right: Mapping[str, int], n: int) -> None:
+    from genbench.errors import TaskError
+
+    if right["broken"]:
+        raise TaskError(f"split '{split.name}': agent:broken is right on {right['broken']} of {n}")
+    if split.spec.role == "id" and right["memoriser"] < n:
+        raise TaskError(
+            f"the ID split is what agent:memoriser knows, but it is right on {right['memoriser']} "
+            f"of {n} alone"
+        )
 
 
 def _mean_chance(task: Task, instances: tuple[Instance, ...]) -> float | None:
@@ -179,9 +214,12 @@ def _print(found: dict[str, Any]) -> None:
         typer.echo(f"  ({found['minimum_detectable_gap']['method']})")
     partition = found["certificate"].get("partition_fingerprint", "")[:16]
     held = f"; partition {partition}" if partition else ""
+    if not found["certificate"]:
+        typer.echo("\ncertificate: none; the environment says nothing of training problems")
+        return
     typer.echo(f"\ncertificate (problems that the bundled recipes may train on{held})")
     for name, counts in found["certificate"].get("splits", {}).items():
-        typer.echo(
-            f"  {name}: {counts['problem_may_be_trained']} of {counts['n']} problems, "
-            f"{counts['class_in_training_part']} with a class of the training part"
+        listed = ", ".join(
+            f"{key.replace('_', ' ')}: {count}" for key, count in counts.items() if key != "n"
         )
+        typer.echo(f"  {name}: of {counts.get('n')} problems, {listed}")
