@@ -51,8 +51,9 @@ class Turn:
     attempt: int = 1
 
     def json(self) -> dict[str, Any]:
+        """What is stored; log-probabilities are not, whose last digits depend on the batch."""
         kept = asdict(self.response)
-        del kept["error"]
+        del kept["error"], kept["logprob"]
         return {
             "step": self.step,
             "attempt": self.attempt,
@@ -117,7 +118,6 @@ class EpisodeRecord:
                         turn["finish_reason"],
                         turn["prompt_tokens"],
                         turn["generated_tokens"],
-                        turn["logprob"],
                     ),
                     verdict_from(turn["verdict"]),
                     turn["step"],

@@ -285,7 +285,7 @@ def _text_faults(stored: EpisodeRecord, again: EpisodeRecord) -> Iterator[str]:
         if number >= len(again.turns):
             yield f"regenerated: episode {stored.key} has no turn {number + 1} when played again"
             return
-        # Sums of floats differ in the last digits between machines; texts and counts do not.
+        # Log-probabilities are not stored.
         there = replaced(turn.response, logprob=None)
         here = replaced(again.turns[number].response, logprob=None)
         if there != here:

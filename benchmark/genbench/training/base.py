@@ -223,6 +223,7 @@ def _save(
     import torch
 
     parameters = sum(parameter.numel() for parameter in model.parameters())
+    model.config.use_cache = True  # off while training; who generates from the checkpoint wants it
     model.to(getattr(torch, recipe.model.save_dtype)).save_pretrained(output)
     tokenizer.save_pretrained(output)
     record = {
