@@ -271,10 +271,7 @@ def make_header(
         "schema_version": RUN_SCHEMA_VERSION,
         "settings": evaluation.key["settings"],
         "task": {**evaluation.key["task"], "source": evaluation.task.spec.source},
-        "model": {
-            **model_result(evaluation.identity).model_dump(mode="json"),
-            "location": evaluation.identity.location,
-        },
+        "model": model_result(evaluation.identity).model_dump(mode="json"),
         "training_record": evaluation.identity.training,
         "sampling": dict(sampling),
         "first_prompt": first_prompt,

@@ -91,7 +91,6 @@ def stored_evaluation(folder: Path, task_file: str | None = None) -> Evaluation:
             revision=model["revision"],
             parameters=model["parameters"],
             training=header["training_record"],
-            location=model["location"],
         )
         name = task_file or described["source"]
         key = {

@@ -78,8 +78,8 @@ def print_results(results: Results, folder: Path | None = None) -> None:
 
 def _splits(results: Results) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for title in ("split", "rule"):
-        table.add_column(title)
+    table.add_column("split", no_wrap=True)
+    table.add_column("rule")
     for title in ("n", "clusters", "success (95% CI)", "chance", "rule read", "truncated"):
         table.add_column(title, justify="right")
     for name, split in results.splits.items():
@@ -90,10 +90,17 @@ def _splits(results: Results) -> Table:
             str(split.clusters),
             rate(split.success_rate),
             percent(split.chance),
-            f"{percent(read.value)} of {read.n}" if (read := split.checks.get("rule")) else "-",
+            _of_all(split.checks.get("rule"), split.n),
             percent(split.truncated.value),
         )
     return table
+
+
+def _of_all(found: Rate | None, n: int) -> str:
+    """A share, and of how many where those are not all."""
+    if found is None:
+        return "-"
+    return percent(found.value) + ("" if found.n == n else f" of {found.n}")
 
 
 def _attempts(results: Results) -> Table:
@@ -165,9 +172,9 @@ def _print_footer(console: Console, results: Results, folder: Path | None) -> No
         "its record lists no problem of this kind"
         if seen.overlap is None
         else ", ".join(
-            f"{count} of {results.splits[name].n} {name} problems in its training"
-            for name, count in seen.overlap.items()
+            f"{count} of {results.splits[name].n} {name}" for name, count in seen.overlap.items()
         )
+        + " problems were in its training"
     )
     text = {"unknown": "unknown (the checkpoint has no training record)"}.get(
         seen.status, f"{seen.status}: {overlap}"
