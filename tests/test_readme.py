@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 GENBENCH = str(Path(sys.executable).with_name("genbench"))
@@ -32,19 +34,20 @@ def test_the_printed_result_is_what_the_command_prints(tmp_path):
         cwd=tmp_path,
     )
     printed = "".join(line.rstrip() + "\n" for line in done.stdout.splitlines())
-    assert _rates(printed) == _rates(shown)
+    # A processor may break a tie its own way.
+    assert _rates(printed) == pytest.approx(_rates(shown), abs=2)
     assert printed.splitlines()[0] == shown.splitlines()[0]
 
 
 def _rates(text):
-    """The success rates of the table, rounded to 2 points: a processor may break a tie its way."""
+    """The success rates of the table, in percent."""
     rows = re.findall(r"^((?:id|ood|control-\w+)) .*? ([\d.]+)% \[", text, re.M)
     assert len(rows) == 4
-    return {name: round(float(rate) / 2) for name, rate in rows}
+    return {name: float(rate) for name, rate in rows}
 
 
 def test_every_command_of_the_readme_exists():
-    names = set(re.findall(r"^genbench ((?:tasks \w+|train \w+|\w+))", README, re.M))
+    names = set(re.findall(r"^genbench ((?:tasks \w+|train \w+|\w+))", "".join(BLOCKS), re.M))
     assert {"tasks list", "verify", "import"} <= names
     for name in names:
         done = subprocess.run(
