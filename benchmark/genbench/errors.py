@@ -34,10 +34,10 @@ class IncompleteError(GenbenchError):
     exit_code = 3
 
 
-class CheckFailedError(GenbenchError):
-    """A check (verify, gate) found what it looks for."""
+class InterruptedRunError(GenbenchError):
+    """The user stopped the run; what was finished is on disk and can be resumed."""
 
-    exit_code = 1
+    exit_code = 130
 
 
 def closest(name: str, candidates: Iterable[str]) -> str:

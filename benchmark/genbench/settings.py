@@ -42,13 +42,13 @@ class RunSettings(BaseModel):
     def _consistent(self) -> RunSettings:
         # How imported responses were drawn is not known here.
         if self.samples > 1 and self.temperature == 0 and self.backend != IMPORTED:
-            raise ValueError("samples: greedy samples are all the same; set a temperature above 0")
+            raise ValueError("--samples: greedy ones are all the same; set a temperature above 0")
         if self.temperature == 0 and self.top_p != 1:
-            raise ValueError("top_p: has no effect at temperature 0; set a temperature above 0")
+            raise ValueError("--top-p: has no effect at temperature 0; set a temperature above 0")
         if any(not stop for stop in self.stop):
-            raise ValueError("stop: an empty stop string would stop before the first token")
+            raise ValueError("--stop: an empty stop string would stop before the first token")
         if self.thinking_budget is not None and self.thinking_budget >= self.max_new_tokens:
-            raise ValueError("thinking_budget: must leave room for an answer in max_new_tokens")
+            raise ValueError("--thinking-budget: must leave room for an answer in --max-new-tokens")
         return self
 
 

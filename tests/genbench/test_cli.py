@@ -1,8 +1,10 @@
 """The command line as a user meets it: output, exit codes, no traceback."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -66,3 +68,66 @@ def test_bad_input_exits_2_with_a_sentence_and_no_traceback(arguments, message):
     assert result.returncode == 2
     assert message in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_train_lists_and_shows_recipes():
+    assert "gp-base  (base)" in genbench("train", "list").stdout
+    shown = json.loads(genbench("train", "show", "gp-base", "--set", "schedule.steps=7").stdout)
+    assert shown["schedule"]["steps"] == 7
+    assert genbench("train", "base", "--recipe", "gp-bse", "--output", "x").returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--model", "demo/gp-bas"], "did you mean 'demo/gp-base'"),
+        (["--model", "gp-base"], "did you mean 'demo/gp-base'"),
+        (["--model", "agent:orcle"], "did you mean 'oracle'"),
+        (["--model", "./nowhere"], "there is no directory ./nowhere"),
+        (["--model", "agent:oracle", "--samples", "4"], "--samples"),
+        (["--model", "agent:oracle", "--verify-iters", "0"], "--verify-iters"),
+        (["--model", "agent:oracle", "--limit", "0"], "--limit"),
+        (["--model", "agent:oracle", "--thinking", "of"], "--thinking"),
+        (["--model", "agent:oracle", "--batch-size", "many"], "--batch-size"),
+        (["--model", "agent:oracle", "--model-args", "x"], "key=value"),
+        (["--model", "agent:oracle", "--model-args", "x=1"], "no argument 'x'"),
+        (["--model", "agent:oracle", "--backend", "hff"], "did you mean 'hf'"),
+        (["--model", "agent:oracle", "--protocol", "papr"], "did you mean 'paper'"),
+        (["--model", "agent:oracle", "--stop", ""], "empty stop string"),
+        (["--model", "agent:oracle", "--seed", "one"], "--seed"),
+    ],
+)
+def test_a_run_that_cannot_succeed_is_refused_in_a_moment(tmp_path, arguments, message):
+    result = genbench("run", "--task", "gp-ood-rule", "--output", str(tmp_path), *arguments)
+    assert result.returncode == 2
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not list(tmp_path.rglob("*.json*"))
+
+
+def test_ctrl_c_exits_130_says_how_to_go_on_and_loses_nothing(tmp_path):
+    arguments = ["run", "--model", "agent:random", "--task", "gp-targets-ood-rule"]
+    arguments += ["--batch-size", "1", "--output", str(tmp_path)]
+    process = subprocess.Popen([GENBENCH, *arguments], stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not any(path.stat().st_size for path in tmp_path.rglob("journal.jsonl")):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "run the same command again" in said
+    assert "Traceback" not in said
+    (journal,) = tmp_path.rglob("journal.jsonl")
+    assert journal.stat().st_size > 0
+
+
+def test_several_tasks_are_scored_in_one_go_and_printed_as_json(tmp_path):
+    result = genbench(
+        "run", "--model", "agent:oracle", "--task", "gp-ood-rule", "--task", "gp-ood-target",
+        "--limit", "3", "--output", str(tmp_path), "--json",
+    )  # fmt: skip
+    assert result.returncode == 0
+    names = [found["task"]["name"] for found in json.loads(result.stdout)]
+    assert names == ["gp-ood-rule", "gp-ood-target"]

@@ -101,6 +101,7 @@ def run(
 ) -> None:
     """Score a checkpoint on tasks: ID, OOD and controls, the gap and what it is made of."""
     options = load_options(model_args, device, dtype, batch_size, chat_template, thinking_budget)
+    from genbench.errors import InterruptedRunError
     from genbench.evaluation import execute, prepare
     from genbench.registry import load_task
 
@@ -129,8 +130,15 @@ def run(
     found = []
     for evaluation, _ in prepared:
         was_finished = evaluation.finished and not no_resume
-        with _progress(f"{model} on {evaluation.task.name}") as report:
-            results = execute(evaluation, loader.load, options, resume=not no_resume, report=report)
+        try:
+            with _progress(f"{model} on {evaluation.task.name}") as report:
+                results = execute(
+                    evaluation, loader.load, options, resume=not no_resume, report=report
+                )
+        except KeyboardInterrupt:
+            raise InterruptedRunError(
+                "interrupted. The finished turns are on disk: run the same command again to go on"
+            ) from None
         found.append(results)
         if not as_json:
             print_results(results, evaluation.folder.path)

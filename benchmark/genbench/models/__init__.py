@@ -72,6 +72,8 @@ def demo_checkpoints() -> dict[str, Path]:
 
 def identify(model: str, backend: Backend, options: LoadOptions) -> Identity:
     """What the checkpoint is. Raises ModelError or UsageError before anything is loaded."""
+    if f"{_DEMO}{model}" in demo_checkpoints() and not Path(model).is_dir():
+        raise ModelError(f"there is no directory {model}; did you mean '{_DEMO}{model}'?")
     if not model.startswith(_DEMO) or Path(model).is_dir():
         return backend.identify(model, options)
     demos = demo_checkpoints()
