@@ -7,7 +7,6 @@ Chu et al. 2025 (arXiv 2501.17161), section 4.1 and appendix A; rewards: appendi
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from functools import lru_cache
@@ -135,7 +134,7 @@ class GeneralPoints(Environment):
         else:
             answer = find_answer(response, "formula")
             fields, extraction, strict = answer.fields, answer.extraction, answer.strict
-            if fields is None:
+            if fields is None and not answer.exhausted:
                 bare = last_line_like(response, _BARE_FORMULA)
                 if bare is not None:
                     fields, extraction = {"formula": bare}, "bare"
@@ -143,6 +142,8 @@ class GeneralPoints(Environment):
                 outcome = "too_long" if answer.exhausted else "unparsable"
             else:
                 outcome, detail = judge(fields["formula"], expected, instance.data["target"])
+        cards, numbers = _cards(fields), _numbers(fields)
+        checks = _checks(fields, cards, numbers, instance, outcome == CORRECT)
         if truncated and outcome != CORRECT:
             outcome = TRUNCATED
         return Verdict(
@@ -150,9 +151,9 @@ class GeneralPoints(Environment):
             outcome=outcome,
             reward=self._rewards.get(outcome, self._rewards["other"]),
             feedback=self._feedback(outcome, detail),
-            checks=_checks(fields, instance),
-            fields=_shown_fields(fields),
-            readings=_readings(fields),
+            checks=checks,
+            fields=_shown_fields(fields, cards, numbers),
+            readings=_readings(cards, numbers),
             extraction=extraction,
             strict=strict,
         )
@@ -294,16 +295,22 @@ def judge(text: Any, expected: tuple[int, ...], target: int) -> tuple[str, str]:
     return CORRECT, ""
 
 
-def _plain(value: Fraction) -> str:
+def _plain(value: int | Fraction) -> str:
     return str(value.numerator) if value.denominator == 1 else str(value)
 
 
 def _number_detail(used: Sequence[int], expected: Sequence[int]) -> str:
-    surplus = sorted((Counter(used) - Counter(expected)).elements())[:_MAX_LISTED]
-    missing = sorted((Counter(expected) - Counter(used)).elements())
+    surplus, missing = sorted(used), []
+    for number in expected:
+        if number in surplus:
+            surplus.remove(number)
+        else:
+            missing.append(number)
     parts = []
     if surplus:
-        parts.append("it uses " + ", ".join(map(str, surplus)) + " too often or without a card")
+        parts.append(
+            "it uses " + ", ".join(map(str, surplus[:_MAX_LISTED])) + " too often or without a card"
+        )
     if missing:
         parts.append("it does not use " + ", ".join(map(str, missing)))
     return "your formula does not use each card's number exactly once: " + "; ".join(parts) + "."
@@ -318,7 +325,7 @@ def _listed(value: Any) -> list[Any] | None:
 
 def _cards(fields: Mapping[str, Any] | None) -> list[str] | None:
     listed = _listed(fields.get("cards")) if fields else None
-    if listed is None or not all(isinstance(card, str | int) for card in listed):
+    if listed is None or not all(isinstance(card, (str, int)) for card in listed):
         return None
     return [str(card).strip().upper()[:8] for card in listed if not isinstance(card, bool)]
 
@@ -337,22 +344,30 @@ def _numbers(fields: Mapping[str, Any] | None) -> list[int] | None:
     return numbers
 
 
-def _checks(fields: Mapping[str, Any] | None, instance: Instance) -> dict[str, bool | None]:
+def _checks(
+    fields: Mapping[str, Any] | None,
+    cards: Sequence[str] | None,
+    numbers: Sequence[int] | None,
+    instance: Instance,
+    correct: bool,
+) -> dict[str, bool | None]:
     """perception: `cards` is the hand; rule: `number` is the hand under the rule; reasoning: the
     formula is right for the numbers that the response itself gave."""
-    cards, numbers = _cards(fields), _numbers(fields)
     perception = None if cards is None else sorted(cards) == sorted(instance.data["cards"])
     rule = None if numbers is None else multiset(numbers) == multiset(_expected(instance))
     reasoning = None
     if fields and numbers:
-        outcome, _ = judge(fields.get("formula"), multiset(numbers), instance.data["target"])
-        reasoning = outcome == CORRECT
+        reasoning = correct
+        if not rule:
+            outcome, _ = judge(fields["formula"], multiset(numbers), instance.data["target"])
+            reasoning = outcome == CORRECT
     return {"perception": perception, "rule": rule, "reasoning": reasoning}
 
 
-def _readings(fields: Mapping[str, Any] | None) -> tuple[tuple[str, str], ...]:
+def _readings(
+    cards: Sequence[str] | None, numbers: Sequence[int] | None
+) -> tuple[tuple[str, str], ...]:
     """Which value the response gave to each face card that it lists."""
-    cards, numbers = _cards(fields), _numbers(fields)
     if cards is None or numbers is None or len(cards) != len(numbers):
         return ()
     return tuple(
@@ -360,14 +375,16 @@ def _readings(fields: Mapping[str, Any] | None) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _shown_fields(fields: Mapping[str, Any] | None) -> dict[str, Any]:
+def _shown_fields(
+    fields: Mapping[str, Any] | None, cards: list[str] | None, numbers: list[int] | None
+) -> dict[str, Any]:
     """What of the answer is kept in the verdict, in bounded size."""
     if not fields:
         return {}
-    formula = fields.get("formula")
+    formula = fields["formula"]
     return {
-        "cards": _cards(fields),
-        "number": _numbers(fields),
+        "cards": cards,
+        "number": numbers,
         "formula": formula[: grammar.MAX_LENGTH] if isinstance(formula, str) else None,
     }
 

@@ -20,8 +20,8 @@ MAX_LENGTH = 500
 MAX_DEPTH = 32
 MAX_DIGITS = 6
 
-_OPERATORS = {"+": "+", "-": "-", "−": "-", "*": "*", "×": "*", "x": "*", "/": "/", "÷": "/"}
-_TOKEN = re.compile(r"[ \t\r\n]*(?:([0-9]+)|(.))", re.DOTALL)
+_SYMBOLS = {symbol: symbol for symbol in "+-*/()="} | {"−": "-", "×": "*", "x": "*", "÷": "/"}
+_TOKEN = re.compile(r"[0-9]+|[^0-9 \t\r\n]")
 _PRECEDENCE = {"+": 1, "-": 1, "*": 2, "/": 2}
 
 
@@ -41,12 +41,12 @@ class Formula:
     numbers: tuple[int, ...]
     stated: int | None
 
-    def value(self) -> Fraction | None:
+    def value(self) -> int | Fraction | None:
         """The exact value, None where something is divided by zero."""
-        stack: list[Fraction] = []
+        stack: list[int | Fraction] = []
         for item in self.postfix:
             if isinstance(item, int):
-                stack.append(Fraction(item))
+                stack.append(item)
                 continue
             b, a = stack.pop(), stack.pop()
             if item == "+":
@@ -57,13 +57,11 @@ class Formula:
                 stack.append(a * b)
             elif b == 0:
                 return None
+            elif a % b == 0:
+                stack.append(int(a // b))  # ints, while they are exact, for speed
             else:
-                stack.append(a / b)
+                stack.append(Fraction(a) / b)
         return stack[0]
-
-    def is_true(self) -> bool:
-        """Whether the equation holds, where the formula states its value."""
-        return self.stated is None or self.value() == self.stated
 
 
 def _integer(digits: str) -> int:
@@ -74,13 +72,11 @@ def _integer(digits: str) -> int:
 
 def _tokens(text: str) -> list[int | str]:
     tokens: list[int | str] = []
-    for digits, other in _TOKEN.findall(text.strip(" \t\r\n")):
-        if digits:
-            tokens.append(_integer(digits))
-        elif other in "()=":
-            tokens.append(other)
-        elif other in _OPERATORS:
-            tokens.append(_OPERATORS[other])
+    for token in _TOKEN.findall(text):
+        if token in _SYMBOLS:
+            tokens.append(_SYMBOLS[token])
+        elif "0" <= token[0] <= "9":
+            tokens.append(_integer(token))
         else:
             raise FormulaError("it holds a character that is not allowed")
     return tokens
