@@ -15,10 +15,20 @@ import pytest
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# pytest puts this folder on the path, where tests/genbench looks like the package of that name.
-sys.path[:] = [place for place in sys.path if Path(place).resolve() != Path(__file__).parent]
-import genbench  # noqa: E402, F401  from here on the name is taken
+
+def _leave_path():
+    """pytest puts this folder on the path, where tests/genbench looks like the package itself: to
+    this process, and to its children, which are given the path."""
+    sys.path[:] = [place for place in sys.path if Path(place).resolve() != Path(__file__).parent]
+
+
+_leave_path()
+import genbench  # noqa: E402, F401  from here on the names are taken
 import genbench_tasks  # noqa: E402, F401
+
+
+def pytest_collection_finish():
+    _leave_path()
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import struct
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,6 +16,15 @@ TRAINING_RECORD = "genbench_training.json"
 _PICKLES = ("pytorch_model*.bin", "*.pt", "*.pth", "*.ckpt")
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
 _MAX_HEADER = 100_000_000  # the limit of the safetensors format
+
+
+def brief(error: BaseException) -> str:
+    """What a library's exception says, in one line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if not lines:
+        return type(error).__name__
+    # The text of a KeyError is the key alone.
+    return f"KeyError: {lines[0]}" if isinstance(error, KeyError) else lines[0]
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -59,6 +69,8 @@ def check_causal_lm(folder: Path, *, trust_remote_code: bool) -> dict[str, Any]:
             f"{folder} brings code of its own (auto_map in config.json); to run it, trust it with "
             "--model-args trust_remote_code=true"
         )
+    if (folder / "generation_config.json").is_file():
+        read_json(folder / "generation_config.json")  # transformers passes over a broken one
     architectures = config.get("architectures") or []
     if architectures and not any("CausalLM" in str(a) or "LMHead" in str(a) for a in architectures):
         raise ModelError(
@@ -68,6 +80,12 @@ def check_causal_lm(folder: Path, *, trust_remote_code: bool) -> dict[str, Any]:
         raise ModelError(
             f"{folder} has no tokenizer (none of {', '.join(_TOKENIZERS)}); save the tokenizer "
             "beside the weights"
+        )
+    pad, size = config.get("pad_token_id"), config.get("vocab_size")
+    if isinstance(pad, int) and isinstance(size, int) and pad >= size:
+        raise ModelError(
+            f"{folder}/config.json names the padding token {pad}, but the model has a vocabulary "
+            f"of {size} tokens: the tokenizer of another model may have come to these weights"
         )
     return config
 
@@ -97,25 +115,39 @@ def fingerprints(folder: Path, weights: list[Path]) -> tuple[str, str]:
 
 
 def parameter_count(weights: list[Path]) -> int | None:
-    """The number of stored parameters, from the safetensors headers; None for other files."""
+    """The number of stored parameters, from the safetensors headers; None for other files.
+
+    Raises ModelError where a file is damaged or cut short, or where nothing is stored.
+    """
     total = 0
     for path in weights:
         if path.suffix != ".safetensors":
             return None
         try:
             with path.open("rb") as file:
-                (length,) = struct.unpack("<Q", file.read(8))
+                start = file.read(8)
+                if len(start) < 8:
+                    raise ValueError("it is too short")
+                (length,) = struct.unpack("<Q", start)
                 if length > _MAX_HEADER:
                     raise ValueError("its header is too long")
                 header = json.loads(file.read(length))
+            end = 8 + length
             for name, tensor in header.items():
                 if name != "__metadata__":
-                    size = 1
-                    for dimension in tensor["shape"]:
-                        size *= int(dimension)
-                    total += size
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
-            raise ModelError(f"{path} is not a readable safetensors file: {error}") from None
+                    total += math.prod(int(dimension) for dimension in tensor["shape"])
+                    end = max(end, 8 + length + int(tensor["data_offsets"][1]))
+            if end != path.stat().st_size:
+                raise ValueError(f"it has {path.stat().st_size} bytes where its header says {end}")
+        except (
+            OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError,
+        ) as error:  # fmt: skip
+            raise ModelError(
+                f"{path} is not a readable safetensors file ({brief(error)}); copy or download it "
+                "again"
+            ) from None
+    if not total:
+        raise ModelError(f"{weights[0].parent} has weight files without any weights")
     return total
 
 

@@ -7,12 +7,15 @@ it asks for is recorded and ignored, so greedy means greedy.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from genbench.errors import ModelError, UsageError
 from genbench.models import files
+from genbench.models.decoding import Decoder, StopStrings
 from genbench.models.interface import (
     Backend,
     BatchedModel,
@@ -24,6 +27,7 @@ from genbench.models.interface import (
 )
 from genbench.models.rendering import Renderer
 from genbench.models.sampling import RowSampler, ThinkingBudget
+from genbench.thinking import CLOSE, OPEN
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 _BATCH = {"cpu": 64, "cuda": 256}
@@ -33,6 +37,10 @@ _KEPT = {
     "bos_token_id",
     "transformers_version",
     "_from_model_config",
+    # These change no token.
+    "use_cache",
+    "output_attentions",
+    "output_hidden_states",
 }
 
 
@@ -48,14 +56,23 @@ def resolve_device(name: str) -> str:
     """`auto` -> `cuda` where there is one, else `cpu`. Raises UsageError."""
     import torch
 
-    available = torch.cuda.is_available()
     if name == "auto":
-        return "cuda" if available else "cpu"
-    kind = name.split(":")[0]
-    if kind not in ("cpu", "cuda", "mps", "xpu"):
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    kind, colon, number = name.partition(":")
+    counted = {"cuda": torch.cuda, "mps": torch.mps, "xpu": torch.xpu}
+    numbered = not colon or (number.isascii() and number.isdigit())
+    if (kind != "cpu" and kind not in counted) or not numbered:
         raise UsageError(f"--device: cpu, cuda, cuda:N, mps or xpu, not '{name}'")
-    if kind == "cuda" and not available:
-        raise UsageError(f"--device {name}: torch sees no CUDA device here; use --device cpu")
+    if kind in counted:
+        count = counted[kind].device_count()
+        if count == 0:
+            raise UsageError(
+                f"--device {name}: torch sees no {kind.upper()} device here; use --device cpu"
+            )
+        if number and int(number) >= count:
+            raise UsageError(
+                f"--device {name}: the last {kind.upper()} device here is {kind}:{count - 1}"
+            )
     return name
 
 
@@ -81,16 +98,17 @@ def _hub_folder(name: str, revision: str | None) -> tuple[Path, str]:
             f"there is no model '{name}': no such directory, and no valid hub id"
         ) from None
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(
             f"there is no model '{name}': no such directory, and the hub has not given it "
-            f"({reason}). A local checkpoint is given by its directory"
+            f"({files.brief(error)}). A local checkpoint is given by its directory"
         ) from None
     return folder, folder.name
 
 
 def local_folder(name: str, revision: str | None) -> tuple[Path, str | None]:
     """The checkpoint's folder and, for a hub id, its commit. Raises ModelError."""
+    if not name.strip():
+        raise ModelError("the model's name is empty: give a directory or a hub id")
     path = Path(name).expanduser()
     if path.is_dir():
         return path, None
@@ -139,60 +157,55 @@ class HFModel(BatchedModel):
 
     def __init__(self, folder: Path, options: LoadOptions) -> None:
         import torch
-        from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
-        from transformers.utils import logging
+        from transformers import AutoModelForCausalLM, AutoTokenizer
 
-        logging.set_verbosity_error()
-        logging.disable_progress_bar()
+        quieten()
         self.device = resolve_device(options.device)
         self.dtype = resolve_dtype(options.dtype, self.device)
         super().__init__(options.batch_size or _BATCH.get(self.device.split(":")[0], 64))
         trust = flag(options.arguments, "trust_remote_code")
-        try:
+        with loading(f"the tokenizer of {folder}"):
             self.tokenizer = AutoTokenizer.from_pretrained(
                 folder, trust_remote_code=trust, padding_side="left"
             )
-            self._model = AutoModelForCausalLM.from_pretrained(
+        self._renderer = Renderer(self.tokenizer, options.chat_template)
+        with loading(str(folder)):
+            self._model, found = AutoModelForCausalLM.from_pretrained(
                 folder,
                 dtype=getattr(torch, self.dtype),
                 trust_remote_code=trust,
                 use_safetensors=None if flag(options.arguments, "allow_pickle") else True,
                 attn_implementation=options.arguments.get("attn_implementation"),
+                ignore_mismatched_sizes=True,  # refused below, with their names
+                output_loading_info=True,
             )
-        except (OSError, ValueError, RuntimeError, KeyError, ImportError, TypeError) as error:
-            raise ModelError(f"{folder} cannot be loaded: {error}") from error
-        self._model.eval().to(self.device)
-        self._renderer = Renderer(self.tokenizer, options.chat_template)
-        given = self._model.generation_config.to_diff_dict()
-        self._ignored = {key: given[key] for key in given if key not in _KEPT}
-        self._ends = _end_tokens(self._model.generation_config, self.tokenizer)
-        self._pad = self.tokenizer.pad_token_id
-        if self._pad is None:
-            self._pad = self._ends[0] if self._ends else 0
-        self._model.generation_config = GenerationConfig(
-            eos_token_id=self._ends or None, pad_token_id=self._pad
-        )
+            check_complete(folder, found)
+            self._model.eval().to(self.device)
+        self._kept = keep_end_tokens(self._model, self.tokenizer)
+        self._decoder = Decoder(self.tokenizer, self._kept.ends)
         self._context: int | None = getattr(
             self._model.config.get_text_config(), "max_position_embeddings", None
         )
         self._budget = self._thinking(options.thinking_budget)
         self._halvings: list[int] = []
-        self._ids: dict[tuple[str, int], list[int]] = {}
+        self._prompts: dict[tuple[str, int], _Prompt] = {}
 
     def _thinking(self, tokens: int | None) -> ThinkingBudget | None:
         if tokens is None:
             return None
-        closing = self.tokenizer("</think>\n", add_special_tokens=False)["input_ids"]
-        return ThinkingBudget(tokens, tuple(closing))
+        closing = self.tokenizer(f"{CLOSE}\n", add_special_tokens=False)["input_ids"]
+        return ThinkingBudget(tokens, tuple(closing), self._decoder.raw)
 
     # -- requests -------------------------------------------------------------------------------
 
     def submit(self, requests: Sequence[Request]) -> None:
         for request in requests:
-            ids = self._renderer.ids(self._renderer.text(request.messages))
+            text = self._renderer.text(request.messages)
+            prompt = _Prompt(self._renderer.ids(text), text.rstrip().endswith(OPEN))
+            check_vocabulary(prompt.ids, self._model)
             if request.turn == 0:
-                self._check_context(len(ids), request)
-            self._ids[request.episode, request.turn] = ids
+                self._check_context(len(prompt.ids), request)
+            self._prompts[request.episode, request.turn] = prompt
         super().submit(requests)
 
     def _check_context(self, prompt: int, request: Request) -> None:
@@ -214,15 +227,18 @@ class HFModel(BatchedModel):
     def generate(self, batch: Sequence[Request]) -> Sequence[Response]:
         answers = self._answers(batch)
         for request in batch:
-            del self._ids[request.episode, request.turn]
+            del self._prompts[request.episode, request.turn]
         return answers
 
     def _answers(self, batch: Sequence[Request]) -> list[Response]:
         """One batch through the model; halved where the memory does not hold it."""
         import torch
 
-        prompts = [self._ids[request.episode, request.turn] for request in batch]
-        rooms = [self._room(request, len(ids)) for request, ids in zip(batch, prompts, strict=True)]
+        prompts = [self._prompts[request.episode, request.turn] for request in batch]
+        rooms = [
+            self._room(request, len(prompt.ids))
+            for request, prompt in zip(batch, prompts, strict=True)
+        ]
         room = min(rooms)
         if room < batch[0].max_new_tokens and len(batch) > 1:
             # A long conversation must not shorten its neighbours' answers: it is asked alone.
@@ -233,11 +249,11 @@ class HFModel(BatchedModel):
             answers |= dict(zip(rest, together, strict=True))
             return [answers[i] for i in range(len(batch))]
         if room < 1:  # the conversation fills the context: nothing can be said
-            return [Response("", "length", len(prompts[0]), 0, 0.0)]
+            return [Response("", "length", len(prompts[0].ids), 0, 0.0)]
         try:
             return self._generate(batch, prompts, room)
         except (torch.OutOfMemoryError, RuntimeError) as error:
-            if not _out_of_memory(error):
+            if not out_of_memory(error):
                 raise
         if len(batch) == 1:
             raise ModelError(
@@ -257,21 +273,22 @@ class HFModel(BatchedModel):
         return min(request.max_new_tokens, self._context - prompt)
 
     def _generate(
-        self, batch: Sequence[Request], prompts: Sequence[list[int]], room: int
+        self, batch: Sequence[Request], prompts: Sequence[_Prompt], room: int
     ) -> list[Response]:
         import torch
-        from transformers import GenerationConfig, LogitsProcessorList
+        from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteriaList
 
-        longest = max(len(ids) for ids in prompts)
-        padded = torch.tensor([[self._pad] * (longest - len(ids)) + ids for ids in prompts])
-        mask = torch.tensor([[0] * (longest - len(ids)) + [1] * len(ids) for ids in prompts])
-        sampler = RowSampler(batch, longest, self._budget)
+        every = [prompt.ids for prompt in prompts]
+        longest = max(len(ids) for ids in every)
+        padded = torch.tensor([[self._kept.pad] * (longest - len(ids)) + ids for ids in every])
+        mask = torch.tensor([[0] * (longest - len(ids)) + [1] * len(ids) for ids in every])
+        sampler = RowSampler(batch, longest, self._budget, [prompt.opened for prompt in prompts])
+        stops = batch[0].stop
         settings = GenerationConfig(
             max_new_tokens=room,
             do_sample=False,
-            eos_token_id=self._ends or None,
-            pad_token_id=self._pad,
-            stop_strings=list(batch[0].stop) or None,
+            eos_token_id=self._kept.ends or None,
+            pad_token_id=self._kept.pad,
         )
         with torch.inference_mode():
             output = self._model.generate(
@@ -279,34 +296,21 @@ class HFModel(BatchedModel):
                 attention_mask=mask.to(self.device),
                 generation_config=settings,
                 logits_processor=LogitsProcessorList([sampler]),
-                tokenizer=self.tokenizer if batch[0].stop else None,
+                stopping_criteria=StoppingCriteriaList(
+                    [StopStrings(stops, self._decoder, longest)] if stops else []
+                ),
             )
-        rows = output[:, longest:].tolist()
+        answers = [self._decoder.answer(row, stops) for row in output[:, longest:].tolist()]
         return [
-            self._response(request, len(ids), row, sampler, number)
-            for number, (request, ids, row) in enumerate(zip(batch, prompts, rows, strict=True))
+            Response(
+                text=answer.text,
+                finish_reason=answer.finish_reason,
+                prompt_tokens=len(ids),
+                generated_tokens=answer.tokens,
+                logprob=round(sampler.logprob(number, answer.tokens), 4),
+            )
+            for number, (ids, answer) in enumerate(zip(every, answers, strict=True))
         ]
-
-    def _response(
-        self, request: Request, prompt: int, row: list[int], sampler: RowSampler, number: int
-    ) -> Response:
-        length = next((i for i, token in enumerate(row) if token in self._ends), len(row))
-        ended = length < len(row)
-        if not ended and request.stop:  # a row that a stop string ended is filled up with padding
-            while length and row[length - 1] == self._pad:
-                length -= 1
-        text = self.tokenizer.decode(row[:length], skip_special_tokens=True)
-        stops = [text.find(stop) for stop in request.stop if stop in text]
-        if stops:
-            text = text[: min(stops)]
-        tokens = length + ended
-        return Response(
-            text=text,
-            finish_reason="stop" if ended or stops else "length",
-            prompt_tokens=prompt,
-            generated_tokens=tokens,
-            logprob=round(sampler.logprob(number, tokens), 4),
-        )
 
     # -- what is recorded -----------------------------------------------------------------------
 
@@ -324,9 +328,9 @@ class HFModel(BatchedModel):
 
     def sampling(self) -> Mapping[str, Any]:
         return {
-            "end_token_ids": self._ends,
+            "end_token_ids": list(self._kept.ends),
             "chat_template": self._renderer.uses_template,
-            "ignored_from_generation_config": self._ignored,
+            "ignored_from_generation_config": dict(self._kept.ignored),
         }
 
     def events(self) -> Mapping[str, Any]:
@@ -334,15 +338,102 @@ class HFModel(BatchedModel):
         return {"halved_batches": self._halvings}
 
 
-def _end_tokens(config: Any, tokenizer: Any) -> list[int]:
-    given = config.eos_token_id
-    ends = list(given) if isinstance(given, list) else [] if given is None else [given]
+@dataclass(frozen=True)
+class _Prompt:
+    """Token ids, and whether the prompt ends with an open thinking block."""
+
+    ids: list[int]
+    opened: bool
+
+
+@contextmanager
+def loading(what: str) -> Iterator[None]:
+    """A library's failure to load becomes a ModelError."""
+    try:
+        yield
+    except ModelError:
+        raise
+    # The libraries raise what they like: tokenizers a bare Exception, safetensors one of its own.
+    except Exception as error:
+        raise ModelError(f"{what} cannot be loaded: {files.brief(error)}") from error
+
+
+def quieten() -> None:
+    """transformers' reports and progress bars off: what matters in them is an error here."""
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+
+
+def check_complete(folder: Path, found: Mapping[str, Any]) -> None:
+    """Raise ModelError where weights are missing: transformers would draw them at random.
+
+    `found` is what `from_pretrained` reports with `output_loading_info`.
+    """
+    missing = sorted(found["missing_keys"])
+    if missing:
+        raise ModelError(
+            f"{folder} lacks weights that its config.json asks for ({len(missing)}, the first: "
+            f"{missing[0]}): the file is not whole, or of another architecture"
+        )
+    mismatched = sorted(found["mismatched_keys"])
+    if mismatched:
+        name, stored, asked = mismatched[0]
+        raise ModelError(
+            f"the weights of {folder} do not fit its config.json: {name} is stored as "
+            f"{list(stored)} and asked for as {list(asked)}"
+        )
+
+
+@dataclass(frozen=True)
+class KeptTokens:
+    """What of a checkpoint's generation settings is used, and what they asked for beside it."""
+
+    ends: tuple[int, ...]
+    pad: int
+    ignored: Mapping[str, Any]
+
+
+def keep_end_tokens(model: Any, tokenizer: Any) -> KeptTokens:
+    """Leave a transformers model its end and padding tokens alone; the rest is returned."""
+    from transformers import GenerationConfig
+
+    given = model.generation_config
+    named = given.eos_token_id
+    ends = list(named) if isinstance(named, list) else [] if named is None else [named]
     if tokenizer.eos_token_id is not None and tokenizer.eos_token_id not in ends:
         ends.append(tokenizer.eos_token_id)
-    return [int(token) for token in ends]
+    pad = tokenizer.pad_token_id
+    if pad is None or pad >= vocabulary(model):  # padding is masked: any token serves
+        pad = ends[0] if ends else 0
+    asked = given.to_diff_dict()
+    model.generation_config = GenerationConfig(eos_token_id=ends or None, pad_token_id=pad)
+    return KeptTokens(
+        tuple(int(token) for token in ends),
+        int(pad),
+        {key: asked[key] for key in asked if key not in _KEPT},
+    )
 
 
-def _out_of_memory(error: BaseException) -> bool:
+def vocabulary(model: Any) -> int:
+    """How many tokens a transformers model has embeddings for."""
+    return int(model.get_input_embeddings().weight.shape[0])
+
+
+def check_vocabulary(ids: Sequence[int], model: Any) -> None:
+    """Raise ModelError where a prompt has a token that the model has no embedding for."""
+    size = vocabulary(model)
+    largest = max(ids, default=0)
+    if largest >= size:
+        raise ModelError(
+            f"the tokenizer gives the token id {largest}, but the model has embeddings for {size} "
+            "tokens: the tokenizer of another model lies beside these weights"
+        )
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether the device, or the machine, had no memory left."""
     import torch
 
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

@@ -1,17 +1,33 @@
 """The independent reference: text models through lm-eval's registry (`lm-eval:hf`, ...).
 
-lm-eval gives text alone: the finish reason is inferred from the number of tokens, there is no
-log-probability, and there is no seed a request, so that sampling is refused.
+lm-eval gives text alone: there is no log-probability, and no seed a request, so that sampling is
+refused. Where it runs a transformers model, the generated tokens are seen on their way and say why
+an answer ended; elsewhere that is inferred from the number of tokens in the text.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from genbench.errors import ModelError, UsageError, closest
 from genbench.models import files
-from genbench.models.hf import local_folder, resolve_device, resolve_dtype
+from genbench.models.decoding import Answer, Decoder
+from genbench.models.hf import (
+    KeptTokens,
+    check_complete,
+    check_vocabulary,
+    flag,
+    keep_end_tokens,
+    loading,
+    local_folder,
+    out_of_memory,
+    quieten,
+    resolve_device,
+    resolve_dtype,
+)
 from genbench.models.interface import (
     Backend,
     BatchedModel,
@@ -21,10 +37,28 @@ from genbench.models.interface import (
     Request,
     Response,
 )
+from genbench.models.rendering import refuse_doubled_bos
+from genbench.models.sampling import refuse_nan
 from genbench.task import fingerprint
 
 _BATCH = 64
 _OWN = ("device", "batch_size", "max_batch_size")
+# The names of lm-eval's own transformers model.
+_TRANSFORMERS = ("hf", "hf-auto", "huggingface")
+# The models of lm-eval that take a `dtype`.
+_WITH_DTYPE = (
+    "hf",
+    "hf-auto",
+    "huggingface",
+    "hf-multimodal",
+    "steered",
+    "vllm",
+    "vllm-vlm",
+    "sglang",
+    "mamba_ssm",
+)
+# Model arguments that name more files which decide an answer.
+_MORE_FILES = ("tokenizer", "peft", "delta")
 
 
 class LMEvalBackend(Backend):
@@ -52,11 +86,17 @@ class LMEvalBackend(Backend):
             return Identity(shown, self.name, None, fingerprint(dict(options.arguments)))
         folder, commit = local_folder(target, options.arguments.get("revision"))
         files.check_causal_lm(
-            folder,
-            trust_remote_code=options.arguments.get("trust_remote_code", "").lower() == "true",
+            folder, trust_remote_code=flag(options.arguments, "trust_remote_code")
         )
-        weights = files.weight_files(folder, allow_pickle=False)
+        weights = files.weight_files(folder, allow_pickle=flag(options.arguments, "allow_pickle"))
         of_weights, of_files = files.fingerprints(folder, weights)
+        more = {
+            key: files.fingerprints(Path(path), sorted(Path(path).glob("*.safetensors")))
+            for key in _MORE_FILES
+            if Path(path := options.arguments.get(key, "")).is_dir() and path
+        }
+        if more:
+            of_files = fingerprint([of_files, more])
         return Identity(
             name=shown,
             backend=self.name,
@@ -84,12 +124,31 @@ class LMEvalBackend(Backend):
         known = list(model_registry.keys())
         if self._kind not in known:
             raise UsageError(f"lm-eval has no model '{self._kind}'; {closest(self._kind, known)}")
+        if options.dtype != "auto" and self._kind not in _WITH_DTYPE:
+            raise UsageError(f"--dtype is not available with the backend {self.name}")
 
-    def precision(self, options: LoadOptions) -> str:
+    def precision(self, options: LoadOptions) -> str | None:
+        if self._kind not in _WITH_DTYPE:
+            return None
         return resolve_dtype(options.dtype, resolve_device(options.device))
 
     def load(self, identity: Identity, options: LoadOptions) -> Model:
         return LMEvalModel(self._kind, identity, options)
+
+
+def _check_weights(folder: Path, options: LoadOptions) -> None:
+    """Raise ModelError where weights are missing; no weight is read for it."""
+    from transformers import AutoModelForCausalLM
+
+    quieten()
+    _, found = AutoModelForCausalLM.from_pretrained(
+        folder,
+        device_map="meta",
+        trust_remote_code=flag(options.arguments, "trust_remote_code"),
+        ignore_mismatched_sizes=True,
+        output_loading_info=True,
+    )
+    check_complete(folder, found)
 
 
 class LMEvalModel(BatchedModel):
@@ -98,38 +157,37 @@ class LMEvalModel(BatchedModel):
     def __init__(self, kind: str, identity: Identity, options: LoadOptions) -> None:
         import lm_eval.models  # noqa: F401
         from lm_eval.api.registry import get_model
+        from lm_eval.utils import handle_arg_string
 
         super().__init__(options.batch_size or _BATCH)
         device = resolve_device(options.device)
-        arguments: dict[str, Any] = dict(options.arguments)
+        arguments: dict[str, Any] = {
+            key: handle_arg_string(value)
+            for key, value in options.arguments.items()
+            if key != "allow_pickle"
+        }
         if identity.location:
             arguments["pretrained"] = identity.location
-        if kind in ("hf", "vllm"):
+        if kind in _WITH_DTYPE:
             arguments["dtype"] = resolve_dtype(options.dtype, device)
         self.device = device
-        self._template = options.chat_template
-        try:
+        with loading(f"{identity.name} (by lm-eval)"):
+            if kind in _TRANSFORMERS and identity.location:
+                _check_weights(Path(identity.location), options)
             self._lm = get_model(kind).create_from_arg_obj(
                 arguments, {"batch_size": self.batch_size, "device": device}
             )
-        except (
-            OSError, ValueError, RuntimeError, KeyError, ImportError, TypeError, AssertionError,
-        ) as error:  # fmt: skip
-            raise ModelError(f"lm-eval cannot load {identity.name}: {error}") from error
-        tokenizer = getattr(self._lm, "tokenizer", None)
-        has_template = bool(getattr(tokenizer, "chat_template", None))
-        if self._template == "on" and not has_template:
+        self._tokenizer = getattr(self._lm, "tokenizer", None)
+        has_template = bool(getattr(self._tokenizer, "chat_template", None))
+        if options.chat_template == "on" and not has_template:
             raise ModelError("--chat-template on: this checkpoint's tokenizer has no chat template")
-        self._chat = self._template == "on" or (self._template == "auto" and has_template)
+        self._chat = options.chat_template != "off" and has_template
+        if self._chat and getattr(self._lm, "add_bos_token", False) is None:
+            # A template writes the BOS token that it wants; lm-eval would add one before it.
+            self._lm.add_bos_token = False
+        self._watch = _Watch.of(self._lm)
 
-    def _prompt(self, request: Request) -> str:
-        if any(message.images for message in request.messages):
-            raise ModelError("the lm-eval backend reads text alone, and the task shows images")
-        if not self._chat:
-            return "".join(f"{message.text}\n\n" for message in request.messages)
-        # A fresh list: lm-eval's templates may change the messages they are given.
-        chat = [{"role": message.role, "content": message.text} for message in request.messages]
-        return str(self._lm.apply_chat_template(chat, add_generation_prompt=True))
+    # -- requests -------------------------------------------------------------------------------
 
     def submit(self, requests: Sequence[Request]) -> None:
         for request in requests:
@@ -138,58 +196,194 @@ class LMEvalModel(BatchedModel):
                     "sampling needs a seed for each request, which lm-eval does not take: use "
                     "--backend hf for --temperature above 0"
                 )
+            ids = self._ids(self._prompt(request))
+            if ids is None:
+                continue
+            if self._watch is not None:
+                check_vocabulary(ids, self._watch.model)
+            room = self._room(request, ids)
+            if request.turn == 0 and room < request.max_new_tokens:
+                raise ModelError(
+                    f"the context of this checkpoint ({len(ids) + room} tokens) is too short: the "
+                    f"prompt of {request.episode} has {len(ids)} tokens and --max-new-tokens asks "
+                    f"for {request.max_new_tokens} more"
+                )
         super().submit(requests)
 
-    def rendered(self, request: Request) -> Mapping[str, Any]:
-        text = self._prompt(request)
-        return {"text": text, "ids": self._tokens(text), "chat_template": self._chat}
+    def _prompt(self, request: Request) -> str:
+        if any(message.images for message in request.messages):
+            raise ModelError("the lm-eval backend reads text alone, and the task shows images")
+        if not self._chat:
+            return "".join(f"{message.text}\n\n" for message in request.messages)
+        text = self._templated(request)
+        if request.messages[0].role == "system":
+            # lm-eval leaves the system message out, silently, where the template refuses it.
+            without = replace(request, messages=request.messages[1:])
+            if text == self._templated(without):
+                raise ModelError(
+                    "the checkpoint's chat template refuses the system message; leave --system "
+                    "out, or use --chat-template off"
+                )
+        return text
 
-    def _tokens(self, text: str) -> list[int] | None:
+    def _templated(self, request: Request) -> str:
+        from jinja2 import TemplateError
+
+        # A fresh list: lm-eval's templates may change the messages they are given.
+        chat = [{"role": message.role, "content": message.text} for message in request.messages]
+        try:
+            return str(self._lm.apply_chat_template(chat, add_generation_prompt=True))
+        except (TemplateError, TypeError, ValueError) as error:
+            roles = ", ".join(message.role for message in request.messages)
+            raise ModelError(
+                f"the checkpoint's chat template refuses messages of the roles {roles}: {error}; "
+                "leave --system out, or use --chat-template off"
+            ) from None
+
+    def _ids(self, text: str) -> list[int] | None:
+        """The prompt's token ids as lm-eval makes them, None where it does not say."""
         encode = getattr(self._lm, "tok_encode", None)
-        if encode is None or getattr(self._lm, "tokenizer", None) is None:
+        if encode is None or self._tokenizer is None:
             return None
-        return [int(token) for token in encode(text, add_special_tokens=False)]
+        ids = [int(token) for token in encode(text)]
+        refuse_doubled_bos(ids, self._tokenizer)
+        return ids
+
+    def _room(self, request: Request, ids: Sequence[int]) -> int:
+        """How many tokens can be generated: the request's limit, or what the context leaves."""
+        context = getattr(self._lm, "max_length", None)
+        if not context:
+            return request.max_new_tokens
+        return min(request.max_new_tokens, int(context) - len(ids))
 
     def generate(self, batch: Sequence[Request]) -> Sequence[Response]:
+        prompts = [self._prompt(request) for request in batch]
+        ids = [self._ids(prompt) for prompt in prompts]
+        limit = batch[0].max_new_tokens
+        rooms = [
+            limit if known is None else self._room(request, known)
+            for request, known in zip(batch, ids, strict=True)
+        ]
+        # A long conversation must not shorten its neighbours' answers: it is asked alone. lm-eval
+        # would cut it from its left, silently.
+        whole = [number for number, room in enumerate(rooms) if room == limit]
+        alone = [[number] for number, room in enumerate(rooms) if room < limit]
+        answers: dict[int, Response] = {}
+        for group in [whole, *alone]:
+            if not group:
+                continue
+            room = rooms[group[0]]
+            if room < 1:  # the conversation fills the context: nothing can be said
+                answers[group[0]] = Response("", "length", len(ids[group[0]] or ()), 0)
+                continue
+            texts = self._texts([prompts[number] for number in group], room, batch[0].stop)
+            for number, text in zip(group, texts, strict=True):
+                answers[number] = self._response(text, ids[number], room, batch[0].stop)
+        return [answers[number] for number in range(len(batch))]
+
+    def _texts(self, prompts: Sequence[str], room: int, stops: Sequence[str]) -> list[str]:
         from lm_eval.api.instance import Instance
 
-        prompts = [self._prompt(request) for request in batch]
-        sizes = [None if (ids := self._tokens(text)) is None else len(ids) for text in prompts]
-        # lm-eval cuts a prompt that is too long from its left, silently: refused here.
-        context = getattr(self._lm, "max_length", None)
-        for request, size in zip(batch, sizes, strict=True):
-            if context and size is not None and size + request.max_new_tokens > context:
-                raise ModelError(
-                    f"the context of this checkpoint ({context} tokens) is too short for turn "
-                    f"{request.turn + 1} of {request.episode}: {size} tokens of prompt and "
-                    f"{request.max_new_tokens} new ones"
-                )
         settings = {
-            "until": list(batch[0].stop),
-            "max_gen_toks": batch[0].max_new_tokens,
+            "until": list(stops),
+            "max_gen_toks": room,
             "do_sample": False,
             "temperature": 0.0,
         }
-        texts = self._lm.generate_until(
-            [
-                Instance("generate_until", doc={}, arguments=(text, dict(settings)), idx=number)
-                for number, text in enumerate(prompts)
-            ],
-            disable_tqdm=True,
-        )
-        return [
-            self._response(request, text, size)
-            for request, text, size in zip(batch, texts, sizes, strict=True)
-        ]
+        try:
+            texts: list[str] = self._lm.generate_until(
+                [
+                    Instance("generate_until", doc={}, arguments=(text, dict(settings)), idx=number)
+                    for number, text in enumerate(prompts)
+                ],
+                disable_tqdm=True,
+            )
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
+            raise ModelError(
+                f"a batch of {len(prompts)} prompts does not fit in the memory of {self.device}: "
+                "use a smaller --batch-size"
+            ) from None
+        return texts
 
-    def _response(self, request: Request, text: str, prompt: int | None) -> Response:
-        tokens = self._tokens(text)
-        count = None if tokens is None else len(tokens)
-        cut = count is not None and count >= request.max_new_tokens
-        return Response(text, "length" if cut else "stop", prompt, count)
+    def _response(
+        self, text: str, prompt: Sequence[int] | None, room: int, stops: Sequence[str]
+    ) -> Response:
+        size = None if prompt is None else len(prompt)
+        seen = self._watch.answer(prompt, stops) if self._watch and prompt is not None else None
+        if seen is not None:
+            return Response(text, seen.finish_reason, size, seen.tokens)
+        if self._tokenizer is None or not hasattr(self._lm, "tok_encode"):
+            return Response(text, "stop", size, None)
+        count = len(self._lm.tok_encode(text, add_special_tokens=False))
+        return Response(text, "length" if count >= room else "stop", size, count)
+
+    # -- what is recorded -----------------------------------------------------------------------
+
+    def rendered(self, request: Request) -> Mapping[str, Any]:
+        text = self._prompt(request)
+        return {"text": text, "ids": self._ids(text), "chat_template": self._chat}
 
     def execution(self) -> Mapping[str, Any]:
         return {"device": self.device, "batch_size": self.batch_size}
 
     def sampling(self) -> Mapping[str, Any]:
-        return {"chat_template": self._chat}
+        found: dict[str, Any] = {"chat_template": self._chat}
+        if self._watch is not None:
+            kept = self._watch.kept
+            found |= {
+                "end_token_ids": list(kept.ends),
+                "ignored_from_generation_config": dict(kept.ignored),
+            }
+        return found
+
+
+class _Watch:
+    """Stands before `generate` of a transformers model that lm-eval runs, and changes no token:
+    sees what each prompt's row became, and refuses NaN scores."""
+
+    def __init__(self, model: Any, kept: KeptTokens, decoder: Decoder) -> None:
+        self.model = model
+        self.kept = kept
+        self._decoder = decoder
+        self._generate = model.generate
+        self._rows: dict[tuple[int, ...], list[int]] = {}
+        model.generate = self._watched
+
+    @classmethod
+    def of(cls, lm: Any) -> _Watch | None:
+        """None where lm-eval runs something else. The checkpoint's own generation settings
+        (sampling, a repetition penalty) are set aside: greedy means greedy."""
+        from transformers import PreTrainedModel
+
+        model, tokenizer = getattr(lm, "model", None), getattr(lm, "tokenizer", None)
+        if not isinstance(model, PreTrainedModel) or tokenizer is None:
+            return None
+        kept = keep_end_tokens(model, tokenizer)
+        return cls(model, kept, Decoder(tokenizer, kept.ends))
+
+    def _watched(self, *, input_ids: Any, attention_mask: Any, **settings: Any) -> Any:
+        from transformers import LogitsProcessorList
+
+        def look(_: Any, scores: Any) -> Any:
+            refuse_nan(scores)
+            return scores
+
+        output = self._generate(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            logits_processor=LogitsProcessorList([look]),
+            **settings,
+        )
+        rows = output[:, input_ids.shape[1] :].tolist()
+        self._rows = {
+            tuple(prompt[mask.bool()].tolist()): row
+            for prompt, mask, row in zip(input_ids, attention_mask, rows, strict=True)
+        }
+        return output
+
+    def answer(self, prompt: Sequence[int], stops: Sequence[str]) -> Answer | None:
+        """What the last batch made of a prompt."""
+        row = self._rows.get(tuple(prompt))
+        return None if row is None else self._decoder.answer(row, stops)

@@ -28,13 +28,14 @@ class Renderer:
         chat = [{"role": message.role, "content": message.text} for message in messages]
         from jinja2 import TemplateError
 
+        # A template's own mistakes (None joined to a text, say) come as TypeError or ValueError.
         try:
             return str(
                 self._tokenizer.apply_chat_template(
                     chat, add_generation_prompt=True, tokenize=False
                 )
             )
-        except TemplateError as error:
+        except (TemplateError, TypeError, ValueError) as error:
             roles = ", ".join(message.role for message in messages)
             raise ModelError(
                 f"the checkpoint's chat template refuses messages of the roles {roles}: {error}; "
@@ -46,10 +47,15 @@ class Renderer:
         found: list[int] = self._tokenizer(text, add_special_tokens=not self.uses_template)[
             "input_ids"
         ]
-        bos = self._tokenizer.bos_token_id
-        if bos is not None and found[:2] == [bos, bos]:
-            raise ModelError(
-                "the prompt starts with two BOS tokens: the chat template writes one and the "
-                "tokenizer adds another; remove one of them from the checkpoint"
-            )
+        refuse_doubled_bos(found, self._tokenizer)
         return found
+
+
+def refuse_doubled_bos(ids: Sequence[int], tokenizer: Any) -> None:
+    """Raise ModelError where a prompt starts with two BOS tokens."""
+    bos = tokenizer.bos_token_id
+    if bos is not None and list(ids[:2]) == [bos, bos]:
+        raise ModelError(
+            "the prompt starts with two BOS tokens: the chat template writes one too many, or "
+            "the tokenizer adds one to it; remove one of them from the checkpoint"
+        )

@@ -5,13 +5,14 @@ A row's choice depends on its own scores and seed, never on its neighbours in th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Any
 
 from genbench.errors import ModelError
 from genbench.task import derive_seed
+from genbench.thinking import is_thinking
 
 if TYPE_CHECKING:
     import torch
@@ -19,10 +20,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ThinkingBudget:
-    """After `tokens` generated tokens an open thinking block is closed by `closing` (ids)."""
+    """After `tokens` generated tokens an open thinking block is closed by `closing` (ids).
+
+    `decode` gives the text of generated ids, special tokens included.
+    """
 
     tokens: int
     closing: tuple[int, ...]
+    decode: Callable[[Sequence[int]], str]
 
 
 class RowSampler:
@@ -31,14 +36,21 @@ class RowSampler:
     Greedy rows take the highest score. Sampled rows divide by the temperature, keep the smallest
     set of most probable tokens whose mass reaches top-p (Holtzman et al. 2020), and invert the
     cumulative distribution at a uniform number of the request's stream: one number a token.
+    `opened` names the rows whose prompt has opened a thinking block.
     """
 
     def __init__(
-        self, requests: Sequence[Any], prompt_length: int, budget: ThinkingBudget | None = None
+        self,
+        requests: Sequence[Any],
+        prompt_length: int,
+        budget: ThinkingBudget | None = None,
+        opened: Sequence[bool] = (),
     ) -> None:
         self._requests = requests
         self._prompt_length = prompt_length
         self._budget = budget
+        self._opened = opened or [False] * len(requests)
+        self._cut: list[int] = []  # the rows whose thinking the budget closes
         self._streams = [Random(derive_seed("tokens", request.seed)) for request in requests]
         self._chosen_logprobs: list[torch.Tensor] = []
 
@@ -46,12 +58,8 @@ class RowSampler:
         """scores: [rows, vocabulary]; the same shape back, -inf but for the choices."""
         import torch
 
-        if bool(torch.isnan(scores).any()):
-            raise ModelError(
-                "the checkpoint gives NaN scores: its weights are broken, or its values overflow "
-                "in this precision (try --dtype float32)"
-            )
         logprobs = torch.log_softmax(scores.float(), dim=-1)
+        refuse_nan(logprobs)  # an infinite score is NaN here, too
         choice = scores.argmax(dim=-1)
         for row, request in enumerate(self._requests):
             if request.temperature > 0:
@@ -83,17 +91,25 @@ class RowSampler:
     def _close_thinking(
         self, input_ids: torch.Tensor, choice: torch.Tensor, budget: ThinkingBudget
     ) -> None:
-        """From the budget on, the closing tokens are forced one by one where they have not come."""
-        done = input_ids.shape[1] - self._prompt_length
-        place = done - budget.tokens
+        """From the budget on, the closing tokens are forced one by one in the rows that think."""
+        place = input_ids.shape[1] - self._prompt_length - budget.tokens
         if not 0 <= place < len(budget.closing):
             return
-        closing = list(budget.closing)
-        for row, ids in enumerate(input_ids[:, self._prompt_length :].tolist()):
-            before = ids[: budget.tokens]
-            closed = any(
-                before[i : i + len(closing)] == closing
-                for i in range(len(before) - len(closing) + 1)
-            )
-            if not closed:
-                choice[row] = closing[place]
+        if place == 0:
+            rows = enumerate(input_ids[:, self._prompt_length :].tolist())
+            self._cut = [
+                row for row, ids in rows if is_thinking(budget.decode(ids), self._opened[row])
+            ]
+        for row in self._cut:
+            choice[row] = budget.closing[place]
+
+
+def refuse_nan(scores: torch.Tensor) -> None:
+    """Raise ModelError where a score is NaN."""
+    import torch
+
+    if bool(torch.isnan(scores).any()):
+        raise ModelError(
+            "the checkpoint gives NaN scores: its weights are broken, or its values overflow "
+            "in this precision (try --dtype float32)"
+        )
