@@ -108,7 +108,13 @@ def test_a_run_that_cannot_succeed_is_refused_in_a_moment(tmp_path, arguments, m
 def test_ctrl_c_exits_130_says_how_to_go_on_and_loses_nothing(tmp_path):
     arguments = ["run", "--model", "agent:random", "--task", "gp-targets-ood-rule"]
     arguments += ["--batch-size", "1", "--output", str(tmp_path)]
-    process = subprocess.Popen([GENBENCH, *arguments], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [GENBENCH, *arguments],
+        stderr=subprocess.PIPE,
+        text=True,
+        # Started in the background, this process may have been told to ignore it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     deadline = time.monotonic() + 60
     while not any(path.stat().st_size for path in tmp_path.rglob("journal.jsonl")):
         assert process.poll() is None
