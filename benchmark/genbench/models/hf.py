@@ -7,8 +7,7 @@ it asks for is recorded and ignored, so greedy means greedy.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,21 +26,18 @@ from genbench.models.interface import (
 )
 from genbench.models.rendering import Renderer
 from genbench.models.sampling import RowSampler, ThinkingBudget
+from genbench.models.transformer import (
+    check_complete,
+    check_vocabulary,
+    keep_end_tokens,
+    loading,
+    out_of_memory,
+    quieten,
+)
 from genbench.thinking import CLOSE, OPEN
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 _BATCH = {"cpu": 64, "cuda": 256}
-_KEPT = {
-    "eos_token_id",
-    "pad_token_id",
-    "bos_token_id",
-    "transformers_version",
-    "_from_model_config",
-    # These change no token.
-    "use_cache",
-    "output_attentions",
-    "output_hidden_states",
-}
 
 
 def flag(arguments: Mapping[str, str], name: str) -> bool:
@@ -344,96 +340,3 @@ class _Prompt:
 
     ids: list[int]
     opened: bool
-
-
-@contextmanager
-def loading(what: str) -> Iterator[None]:
-    """A library's failure to load becomes a ModelError."""
-    try:
-        yield
-    except ModelError:
-        raise
-    # The libraries raise what they like: tokenizers a bare Exception, safetensors one of its own.
-    except Exception as error:
-        raise ModelError(f"{what} cannot be loaded: {files.brief(error)}") from error
-
-
-def quieten() -> None:
-    """transformers' reports and progress bars off: what matters in them is an error here."""
-    from transformers.utils import logging
-
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-
-
-def check_complete(folder: Path, found: Mapping[str, Any]) -> None:
-    """Raise ModelError where weights are missing: transformers would draw them at random.
-
-    `found` is what `from_pretrained` reports with `output_loading_info`.
-    """
-    missing = sorted(found["missing_keys"])
-    if missing:
-        raise ModelError(
-            f"{folder} lacks weights that its config.json asks for ({len(missing)}, the first: "
-            f"{missing[0]}): the file is not whole, or of another architecture"
-        )
-    mismatched = sorted(found["mismatched_keys"])
-    if mismatched:
-        name, stored, asked = mismatched[0]
-        raise ModelError(
-            f"the weights of {folder} do not fit its config.json: {name} is stored as "
-            f"{list(stored)} and asked for as {list(asked)}"
-        )
-
-
-@dataclass(frozen=True)
-class KeptTokens:
-    """What of a checkpoint's generation settings is used, and what they asked for beside it."""
-
-    ends: tuple[int, ...]
-    pad: int
-    ignored: Mapping[str, Any]
-
-
-def keep_end_tokens(model: Any, tokenizer: Any) -> KeptTokens:
-    """Leave a transformers model its end and padding tokens alone; the rest is returned."""
-    from transformers import GenerationConfig
-
-    given = model.generation_config
-    named = given.eos_token_id
-    ends = list(named) if isinstance(named, list) else [] if named is None else [named]
-    if tokenizer.eos_token_id is not None and tokenizer.eos_token_id not in ends:
-        ends.append(tokenizer.eos_token_id)
-    pad = tokenizer.pad_token_id
-    if pad is None or pad >= vocabulary(model):  # padding is masked: any token serves
-        pad = ends[0] if ends else 0
-    asked = given.to_diff_dict()
-    model.generation_config = GenerationConfig(eos_token_id=ends or None, pad_token_id=pad)
-    return KeptTokens(
-        tuple(int(token) for token in ends),
-        int(pad),
-        {key: asked[key] for key in asked if key not in _KEPT},
-    )
-
-
-def vocabulary(model: Any) -> int:
-    """How many tokens a transformers model has embeddings for."""
-    return int(model.get_input_embeddings().weight.shape[0])
-
-
-def check_vocabulary(ids: Sequence[int], model: Any) -> None:
-    """Raise ModelError where a prompt has a token that the model has no embedding for."""
-    size = vocabulary(model)
-    largest = max(ids, default=0)
-    if largest >= size:
-        raise ModelError(
-            f"the tokenizer gives the token id {largest}, but the model has embeddings for {size} "
-            "tokens: the tokenizer of another model lies beside these weights"
-        )
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether the device, or the machine, had no memory left."""
-    import torch
-
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

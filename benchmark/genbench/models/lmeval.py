@@ -14,20 +14,7 @@ from typing import Any
 
 from genbench.errors import ModelError, UsageError, closest
 from genbench.models import files
-from genbench.models.decoding import Answer, Decoder
-from genbench.models.hf import (
-    KeptTokens,
-    check_complete,
-    check_vocabulary,
-    flag,
-    keep_end_tokens,
-    loading,
-    local_folder,
-    out_of_memory,
-    quieten,
-    resolve_device,
-    resolve_dtype,
-)
+from genbench.models.hf import flag, local_folder, resolve_device, resolve_dtype
 from genbench.models.interface import (
     Backend,
     BatchedModel,
@@ -38,7 +25,14 @@ from genbench.models.interface import (
     Response,
 )
 from genbench.models.rendering import refuse_doubled_bos
-from genbench.models.sampling import refuse_nan
+from genbench.models.transformer import (
+    check_complete,
+    check_vocabulary,
+    loading,
+    out_of_memory,
+    quieten,
+)
+from genbench.models.watch import Watch
 from genbench.task import fingerprint
 
 _BATCH = 64
@@ -185,7 +179,7 @@ class LMEvalModel(BatchedModel):
         if self._chat and getattr(self._lm, "add_bos_token", False) is None:
             # A template writes the BOS token that it wants; lm-eval would add one before it.
             self._lm.add_bos_token = False
-        self._watch = _Watch.of(self._lm)
+        self._watch = Watch.of(self._lm)
 
     # -- requests -------------------------------------------------------------------------------
 
@@ -337,53 +331,3 @@ class LMEvalModel(BatchedModel):
                 "ignored_from_generation_config": dict(kept.ignored),
             }
         return found
-
-
-class _Watch:
-    """Stands before `generate` of a transformers model that lm-eval runs, and changes no token:
-    sees what each prompt's row became, and refuses NaN scores."""
-
-    def __init__(self, model: Any, kept: KeptTokens, decoder: Decoder) -> None:
-        self.model = model
-        self.kept = kept
-        self._decoder = decoder
-        self._generate = model.generate
-        self._rows: dict[tuple[int, ...], list[int]] = {}
-        model.generate = self._watched
-
-    @classmethod
-    def of(cls, lm: Any) -> _Watch | None:
-        """None where lm-eval runs something else. The checkpoint's own generation settings
-        (sampling, a repetition penalty) are set aside: greedy means greedy."""
-        from transformers import PreTrainedModel
-
-        model, tokenizer = getattr(lm, "model", None), getattr(lm, "tokenizer", None)
-        if not isinstance(model, PreTrainedModel) or tokenizer is None:
-            return None
-        kept = keep_end_tokens(model, tokenizer)
-        return cls(model, kept, Decoder(tokenizer, kept.ends))
-
-    def _watched(self, *, input_ids: Any, attention_mask: Any, **settings: Any) -> Any:
-        from transformers import LogitsProcessorList
-
-        def look(_: Any, scores: Any) -> Any:
-            refuse_nan(scores)
-            return scores
-
-        output = self._generate(
-            input_ids=input_ids,
-            attention_mask=attention_mask,
-            logits_processor=LogitsProcessorList([look]),
-            **settings,
-        )
-        rows = output[:, input_ids.shape[1] :].tolist()
-        self._rows = {
-            tuple(prompt[mask.bool()].tolist()): row
-            for prompt, mask, row in zip(input_ids, attention_mask, rows, strict=True)
-        }
-        return output
-
-    def answer(self, prompt: Sequence[int], stops: Sequence[str]) -> Answer | None:
-        """What the last batch made of a prompt."""
-        row = self._rows.get(tuple(prompt))
-        return None if row is None else self._decoder.answer(row, stops)
