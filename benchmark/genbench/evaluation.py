@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from genbench import __version__, models, registry
+from genbench.errors import UsageError
 from genbench.models import find_backend, identify
 from genbench.models.interface import Backend, Identity, LoadOptions, Model
 from genbench.records import EpisodeRecord, dump_lines
@@ -83,7 +84,12 @@ def prepare(
     """
     options = options or LoadOptions()
     found = find_backend(model, backend)
-    make_settings(task, backend=found.name, **settings)  # faults before any weights are read
+    # Faults before any weights are read.
+    if make_settings(task, backend=found.name, **settings).temperature and not found.seeds_requests:
+        raise UsageError(
+            f"--temperature above 0: the backend {found.name} takes no seed for each request, so "
+            "its samples could not be drawn again; use --backend hf"
+        )
     task.check_instances()
     identity = identify(model, found, options)
     chosen = make_settings(

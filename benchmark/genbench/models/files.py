@@ -40,7 +40,8 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def weight_files(folder: Path, *, allow_pickle: bool) -> list[Path]:
     """The weight files; safetensors, pickles only on request. Raises ModelError."""
-    safe = sorted(folder.glob("*.safetensors"))
+    # A repository may hold the weights a second time, in another layout, beside `model*`.
+    safe = sorted(folder.glob("model*.safetensors")) or sorted(folder.glob("*.safetensors"))
     if safe:
         return safe
     pickles = sorted({path for pattern in _PICKLES for path in folder.glob(pattern)})
@@ -51,7 +52,10 @@ def weight_files(folder: Path, *, allow_pickle: bool) -> list[Path]:
             f"{folder} has its weights as a pickle alone ({pickles[0].name}), which can run any "
             "code; convert it to safetensors, or trust it with --model-args allow_pickle=true"
         )
-    raise ModelError(f"{folder} has no weight file (*.safetensors)")
+    raise ModelError(
+        f"{folder} has no weight file (*.safetensors); if its repository has pickles, trust them "
+        "with --model-args allow_pickle=true"
+    )
 
 
 def check_causal_lm(folder: Path, *, trust_remote_code: bool) -> dict[str, Any]:

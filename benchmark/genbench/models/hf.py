@@ -37,7 +37,7 @@ from genbench.models.transformer import (
 from genbench.thinking import CLOSE, OPEN
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
-_BATCH = {"cpu": 64, "cuda": 256}
+_BATCH = {"cpu": 128, "cuda": 256}
 
 
 def flag(arguments: Mapping[str, str], name: str) -> bool:
@@ -81,14 +81,20 @@ def resolve_dtype(name: str, device: str) -> str:
     return "float32" if device == "cpu" else "bfloat16"
 
 
-def _hub_folder(name: str, revision: str | None) -> tuple[Path, str]:
+def _hub_folder(name: str, revision: str | None, allow_pickle: bool) -> tuple[Path, str]:
     """The local snapshot of a hub id, and its commit. Raises ModelError."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-    patterns = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt", "*.bin", "*.py"]
+    patterns = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt", "*.py"]
+    if allow_pickle:
+        patterns.append("*.bin")
     try:
-        folder = Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
+        folder = Path(
+            snapshot_download(
+                name, revision=revision, allow_patterns=patterns, ignore_patterns=["*/*"]
+            )
+        )
     except HFValidationError:
         raise ModelError(
             f"there is no model '{name}': no such directory, and no valid hub id"
@@ -101,7 +107,9 @@ def _hub_folder(name: str, revision: str | None) -> tuple[Path, str]:
     return folder, folder.name
 
 
-def local_folder(name: str, revision: str | None) -> tuple[Path, str | None]:
+def local_folder(
+    name: str, revision: str | None, *, allow_pickle: bool = False
+) -> tuple[Path, str | None]:
     """The checkpoint's folder and, for a hub id, its commit. Raises ModelError."""
     if not name.strip():
         raise ModelError("the model's name is empty: give a directory or a hub id")
@@ -112,7 +120,7 @@ def local_folder(name: str, revision: str | None) -> tuple[Path, str | None]:
         raise ModelError(f"{name} is a file; a checkpoint is given by its directory")
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise ModelError(f"there is no directory {name}")
-    return _hub_folder(name, revision)
+    return _hub_folder(name, revision, allow_pickle)
 
 
 class HFBackend(Backend):
@@ -125,7 +133,9 @@ class HFBackend(Backend):
         self.check_arguments(options)
         trust = flag(options.arguments, "trust_remote_code")
         allow_pickle = flag(options.arguments, "allow_pickle")
-        folder, commit = local_folder(name, options.arguments.get("revision"))
+        folder, commit = local_folder(
+            name, options.arguments.get("revision"), allow_pickle=allow_pickle
+        )
         files.check_causal_lm(folder, trust_remote_code=trust)
         weights = files.weight_files(folder, allow_pickle=allow_pickle)
         parameters = files.parameter_count(weights)
@@ -184,7 +194,6 @@ class HFModel(BatchedModel):
         )
         self._budget = self._thinking(options.thinking_budget)
         self._halvings: list[int] = []
-        self._prompts: dict[tuple[str, int], _Prompt] = {}
 
     def _thinking(self, tokens: int | None) -> ThinkingBudget | None:
         if tokens is None:
@@ -196,13 +205,15 @@ class HFModel(BatchedModel):
 
     def submit(self, requests: Sequence[Request]) -> None:
         for request in requests:
-            text = self._renderer.text(request.messages)
-            prompt = _Prompt(self._renderer.ids(text), text.rstrip().endswith(OPEN))
-            check_vocabulary(prompt.ids, self._model)
             if request.turn == 0:
-                self._check_context(len(prompt.ids), request)
-            self._prompts[request.episode, request.turn] = prompt
+                self._check_context(len(self._prompt(request).ids), request)
         super().submit(requests)
+
+    def _prompt(self, request: Request) -> _Prompt:
+        text = self._renderer.text(request.messages)
+        prompt = _Prompt(request, self._renderer.ids(text), text.rstrip().endswith(OPEN))
+        check_vocabulary(prompt.ids, self._model)
+        return prompt
 
     def _check_context(self, prompt: int, request: Request) -> None:
         if self._context is not None and prompt + request.max_new_tokens > self._context:
@@ -221,33 +232,26 @@ class HFModel(BatchedModel):
         }
 
     def generate(self, batch: Sequence[Request]) -> Sequence[Response]:
-        answers = self._answers(batch)
-        for request in batch:
-            del self._prompts[request.episode, request.turn]
-        return answers
+        return self._answers([self._prompt(request) for request in batch])
 
-    def _answers(self, batch: Sequence[Request]) -> list[Response]:
+    def _answers(self, batch: Sequence[_Prompt]) -> list[Response]:
         """One batch through the model; halved where the memory does not hold it."""
         import torch
 
-        prompts = [self._prompts[request.episode, request.turn] for request in batch]
-        rooms = [
-            self._room(request, len(prompt.ids))
-            for request, prompt in zip(batch, prompts, strict=True)
-        ]
-        room = min(rooms)
-        if room < batch[0].max_new_tokens and len(batch) > 1:
+        limit = batch[0].request.max_new_tokens
+        rooms = [self._room(prompt) for prompt in batch]
+        if min(rooms) < limit and len(batch) > 1:
             # A long conversation must not shorten its neighbours' answers: it is asked alone.
-            alone = [i for i, one in enumerate(rooms) if one < batch[0].max_new_tokens]
+            alone = [i for i, one in enumerate(rooms) if one < limit]
             rest = [i for i in range(len(batch)) if i not in alone]
             answers = {i: self._answers([batch[i]])[0] for i in alone}
             together = self._answers([batch[i] for i in rest]) if rest else []
             answers |= dict(zip(rest, together, strict=True))
             return [answers[i] for i in range(len(batch))]
-        if room < 1:  # the conversation fills the context: nothing can be said
-            return [Response("", "length", len(prompts[0].ids), 0, 0.0)]
+        if rooms[0] < 1:  # the conversation fills the context: nothing can be said
+            return [Response("", "length", len(batch[0].ids), 0, 0.0)]
         try:
-            return self._generate(batch, prompts, room)
+            return self._generate(batch, rooms[0])
         except (torch.OutOfMemoryError, RuntimeError) as error:
             if not out_of_memory(error):
                 raise
@@ -262,24 +266,26 @@ class HFModel(BatchedModel):
         self._halvings.append(len(batch))
         return [*self._answers(batch[:middle]), *self._answers(batch[middle:])]
 
-    def _room(self, request: Request, prompt: int) -> int:
+    def _room(self, prompt: _Prompt) -> int:
         """How many tokens can be generated: the request's limit, or what the context leaves."""
-        if self._context is None:
-            return request.max_new_tokens
-        return min(request.max_new_tokens, self._context - prompt)
+        limit = prompt.request.max_new_tokens
+        return limit if self._context is None else min(limit, self._context - len(prompt.ids))
 
-    def _generate(
-        self, batch: Sequence[Request], prompts: Sequence[_Prompt], room: int
-    ) -> list[Response]:
+    def _generate(self, batch: Sequence[_Prompt], room: int) -> list[Response]:
         import torch
         from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteriaList
 
-        every = [prompt.ids for prompt in prompts]
+        every = [prompt.ids for prompt in batch]
         longest = max(len(ids) for ids in every)
         padded = torch.tensor([[self._kept.pad] * (longest - len(ids)) + ids for ids in every])
         mask = torch.tensor([[0] * (longest - len(ids)) + [1] * len(ids) for ids in every])
-        sampler = RowSampler(batch, longest, self._budget, [prompt.opened for prompt in prompts])
-        stops = batch[0].stop
+        sampler = RowSampler(
+            [prompt.request for prompt in batch],
+            longest,
+            self._budget,
+            [prompt.opened for prompt in batch],
+        )
+        stops = batch[0].request.stop
         settings = GenerationConfig(
             max_new_tokens=room,
             do_sample=False,
@@ -336,7 +342,8 @@ class HFModel(BatchedModel):
 
 @dataclass(frozen=True)
 class _Prompt:
-    """Token ids, and whether the prompt ends with an open thinking block."""
+    """A request's token ids, and whether they end with an open thinking block."""
 
+    request: Request
     ids: list[int]
     opened: bool

@@ -125,6 +125,8 @@ class Backend(ABC):
     """
 
     name: str
+    #: whether it draws each response by its request's own seed; without, it answers greedily alone
+    seeds_requests: bool = True
     #: the names that `--model-args` may use; None: any
     arguments: tuple[str, ...] | None = ()
 

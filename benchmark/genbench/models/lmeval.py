@@ -60,6 +60,7 @@ class LMEvalBackend(Backend):
     `--model-args pretrained=...`; model arguments go to lm-eval as they are."""
 
     arguments = None
+    seeds_requests = False
 
     def __init__(self, kind: str) -> None:
         self.name = f"lm-eval:{kind}"
@@ -185,11 +186,6 @@ class LMEvalModel(BatchedModel):
 
     def submit(self, requests: Sequence[Request]) -> None:
         for request in requests:
-            if request.temperature > 0:
-                raise UsageError(
-                    "sampling needs a seed for each request, which lm-eval does not take: use "
-                    "--backend hf for --temperature above 0"
-                )
             ids = self._ids(self._prompt(request))
             if ids is None:
                 continue

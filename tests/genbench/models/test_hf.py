@@ -362,10 +362,10 @@ def test_a_run_records_the_halved_batches(tiny_llama, tmp_path, monkeypatch):
 
     generate = HFModel._generate
 
-    def limited(self, batch, prompts, room):
+    def limited(self, batch, room):
         if len(batch) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory.")
-        return generate(self, batch, prompts, room)
+        return generate(self, batch, room)
 
     settings = {"limit": 2, "verify_iters": 1, "max_new_tokens": 4}
     whole = genbench.run(str(tiny_llama), "gp-ood-rule", output=tmp_path / "whole", **settings)

@@ -5,6 +5,7 @@ from asking import answers, change_json, identify, load, prompts, requests, shor
 
 import genbench
 from genbench.errors import ModelError, UsageError
+from genbench.evaluation import prepare
 from genbench.models import find_backend
 from genbench.models.interface import LoadOptions
 
@@ -74,10 +75,12 @@ def test_a_run_through_lm_eval_has_the_verdicts_of_a_run_through_hf(tiny_llama, 
     assert turns > 60
 
 
-def test_sampling_through_lm_eval_is_refused(tiny_llama):
-    model = load(tiny_llama, "lm-eval:hf")
-    with pytest.raises(UsageError, match="use --backend hf for --temperature above 0"):
-        model.submit(requests([user("K")], temperature=0.7))
+def test_sampling_through_lm_eval_is_refused_before_the_model_is_loaded(tiny_llama, tmp_path):
+    task = genbench.load_task("gp-ood-rule", limit=2)
+    arguments = {"output": tmp_path, "temperature": 0.7}
+    with pytest.raises(UsageError, match=r"takes no seed for each request.*use --backend hf"):
+        prepare(str(tiny_llama), task, backend="lm-eval:hf", **arguments)
+    prepare(str(tiny_llama), task, backend="hf", **arguments)
 
 
 @pytest.mark.parametrize(
