@@ -27,6 +27,8 @@ from genbench.task import Instance, Task, derive_seed
 
 _MOST_LISTED = 1000
 _WORDS = ("stored", "recomputed")
+#: what a run folder from elsewhere may not switch on by itself
+_TRUST = ("trust_remote_code", "allow_pickle")
 
 
 @dataclass(frozen=True)
@@ -51,13 +53,16 @@ def verify_run(
     regenerate: int = 0,
     seed: int = 0,
     model: str | None = None,
+    model_args: Mapping[str, str] | None = None,
     device: str = "auto",
 ) -> Verification:
     """Check a finished run folder.
 
     `regenerate` episodes, chosen by `seed`, are played again on the weights of `model` (by
-    default those that the run names). Raises StoreError where the folder cannot be read, UsageError
-    and ModelError where the weights cannot be used.
+    default those that the run names). A run folder is a stranger's word: what it asked for that
+    can run code (`trust_remote_code`, `allow_pickle`) is done only if `model_args` ask for it
+    again. Raises StoreError where the folder cannot be read, UsageError and ModelError where the
+    weights cannot be used.
     """
     evaluation = stored_evaluation(folder, task_file)
     found = list(_header_faults(evaluation))
@@ -70,7 +75,7 @@ def verify_run(
     if regenerate and not found:
         chosen = _drawn(records, regenerate, seed)
         replayed = len(chosen)
-        found = list(_regenerated(evaluation, chosen, model, device))
+        found = list(_regenerated(evaluation, chosen, model, model_args or {}, device))
     tier = "none" if found else "regenerated" if replayed else "rescored"
     return Verification(folder, tier, len(records), replayed, tuple(found[:_MOST_LISTED]))
 
@@ -232,7 +237,11 @@ def _drawn(records: list[EpisodeRecord], count: int, seed: int) -> list[EpisodeR
 
 
 def _regenerated(
-    evaluation: Evaluation, records: list[EpisodeRecord], model: str | None, device: str
+    evaluation: Evaluation,
+    records: list[EpisodeRecord],
+    model: str | None,
+    model_args: Mapping[str, str],
+    device: str,
 ) -> Iterator[str]:
     from genbench.models import find_backend, identify
 
@@ -241,6 +250,13 @@ def _regenerated(
         raise UsageError(
             "these responses were made elsewhere and imported: there are no weights to replay them"
         )
+    for name in _TRUST:
+        asked = settings.model_args.get(name, "false")
+        if asked.lower() != "false" and model_args.get(name) != asked:
+            raise UsageError(
+                f"the run was made with {name}={asked}, which can run code that comes with the "
+                f"weights; if you trust them, repeat --model-args {name}={asked}"
+            )
     options = LoadOptions(
         device=device,
         dtype=settings.dtype or "auto",

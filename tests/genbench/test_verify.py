@@ -166,6 +166,26 @@ def test_consistent_but_invented_responses_are_exposed_by_regeneration(copy, tmp
     assert "played again" in found.differences[0]
 
 
+def test_a_run_folder_cannot_switch_on_what_runs_code(copy):
+    def trusting(header):
+        header["settings"]["model_args"] = {"trust_remote_code": "true"}
+        header["settings"]["backend"] = header["model"]["backend"] = "hf"
+
+    edit(copy, "run.json", trusting)
+    results = json.loads((copy / "results.json").read_text())
+    found = verify_run(copy)
+    results["settings"] = json.loads((copy / "run.json").read_text())["settings"]
+    results["model"]["backend"] = "hf"
+    results["settings_hash"] = next(
+        line.split('"')[3] for line in found.differences if "settings_hash" in line
+    )
+    (copy / "results.json").write_text(json.dumps(results))
+    assert verify_run(copy).passed
+    result = command("verify", copy, "--regenerate", 1)
+    assert result.returncode == 2
+    assert "repeat --model-args trust_remote_code=true" in result.stderr
+
+
 def test_a_run_of_another_task_version_is_named(copy):
     edit(copy, "run.json", lambda header: header["task"].update(fingerprint="0" * 64))
     found = verify_run(copy)

@@ -25,18 +25,30 @@ def verify(
     task: Annotated[
         str | None, typer.Option(help="Where the task file is now, if it has moved.")
     ] = None,
+    model_args: Annotated[
+        str | None,
+        typer.Option(help="trust_remote_code=true, allow_pickle=true: if the run had them."),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Score stored runs again from their responses; exit 1 and name what differs."""
     import secrets
 
+    from genbench.cli.run import parse_assignments
     from genbench.verification import verify_run
 
+    given = parse_assignments(model_args, "--model-args")
     drawn = secrets.randbelow(2**31) if seed is None else seed
     found = [
         verify_run(
-            Path(run), task_file=task, regenerate=regenerate, seed=drawn, model=model, device=device
+            Path(run),
+            task_file=task,
+            regenerate=regenerate,
+            seed=drawn,
+            model=model,
+            model_args=given,
+            device=device,
         )
         for run in runs
     ]
