@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.stats import norm
 
 from genbench import stats
 from genbench.records import EpisodeRecord, Turn
@@ -176,12 +177,16 @@ def _counted(values: Sequence[str], order: Sequence[str] = ()) -> dict[str, int]
 
 def _of_samples(
     played: Sequence[_Played], samples: int, estimator: Callable[..., Any]
-) -> dict[str, float] | None:
+) -> dict[str, Rate] | None:
     if samples == 1:
         return None
+    clusters = [item.instance.cluster for item in played]
     right = np.array([round(item.mean(_first_correct) * samples) for item in played])
     sizes = sorted({*(2**i for i in range(samples.bit_length()) if 2**i <= samples), samples})
-    return {str(k): _round(float(np.mean(estimator(samples, right, k)))) for k in sizes}
+    return {
+        str(k): _rate(stats.proportion(np.clip(estimator(samples, right, k), 0, 1), clusters))
+        for k in sizes
+    }
 
 
 def _readings(task: Task, played: Sequence[_Played]) -> dict[str, dict[str, dict[str, int]]]:
@@ -360,9 +365,16 @@ def _rule_readings(
 def _detectable(
     played: Mapping[str, Sequence[_Played]], name: str, gap: stats.Difference
 ) -> MinimumDetectable:
-    """From the run's own discordance (at least one pair) and design effect."""
+    """From the run's own discordance (at least one pair) and design effect.
+
+    With several samples an instance the differences are no longer -1, 0 or 1, and what is
+    detectable follows from their spread: (z(1 - alpha/2) + z(power)) standard errors (Miller 2024,
+    arXiv:2411.00640, section 5).
+    """
     (in_distribution, out), clusters = _aligned(played, ["id", name], _first_correct)
     change = np.array(in_distribution) - np.array(out)
+    if max(len(item.episodes) for item in played[name]) > 1:
+        return _detectable_by_spread(change, clusters, gap)
     discordance = max(gap.discordance or 0.0, 1 / gap.n)
     effect = stats.design_effect(change, clusters)
     value = stats.minimum_detectable_difference(
@@ -375,6 +387,22 @@ def _detectable(
         discordance=_round(discordance),
         design_effect=_round(effect),
         method="exact mcnemar at the observed discordance, pairs divided by the design effect",
+    )
+
+
+def _detectable_by_spread(
+    change: Any, clusters: Sequence[str], gap: stats.Difference
+) -> MinimumDetectable:
+    effect = stats.design_effect(change, clusters)
+    error = float(np.std(change, ddof=1)) * (effect / len(change)) ** 0.5 if len(change) > 1 else 0
+    value = float(norm.isf(ALPHA / 2) + norm.ppf(POWER)) * error
+    return MinimumDetectable(
+        value=_round(value) if 0 < value < 1 else None,
+        alpha=ALPHA,
+        power=POWER,
+        discordance=_round(gap.discordance or 0.0),
+        design_effect=_round(effect),
+        method="normal, cluster-robust standard error of the differences of the samples' means",
     )
 
 
@@ -407,7 +435,8 @@ def warnings(
                 f"at the limit of {settings.max_new_tokens} tokens and count as not solved; raise "
                 "--max-new-tokens before you read the rates"
             )
-        if split.n == split.outcomes.get("unparsable", 0) + split.outcomes.get("empty", 0):
+        nothing = split.outcomes.get("unparsable", 0) + split.outcomes.get("empty", 0)
+        if nothing == sum(split.outcomes.values()):
             found.append(f"{name}: no response held an answer; look at the episodes")
     seen = {name: count for name, count in (contamination.overlap or {}).items() if count}
     if seen:

@@ -44,8 +44,8 @@ class SplitResult(_Strict):
     samples: int
     success_rate: Rate
     success_at: dict[str, Rate] = Field(description="attempts -> solved within so many")
-    pass_at_k: dict[str, float] | None = Field(description="k -> any of k samples right")
-    pass_hat_k: dict[str, float] | None = Field(description="k -> all of k samples right")
+    pass_at_k: dict[str, Rate] | None = Field(description="k -> any of k samples right")
+    pass_hat_k: dict[str, Rate] | None = Field(description="k -> all of k samples right")
     strict_success_rate: Rate = Field(description="right and in the strict answer format")
     outcomes: dict[str, int]
     extractions: dict[str, int]

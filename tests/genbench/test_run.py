@@ -152,9 +152,18 @@ def test_samples_at_a_temperature_give_pass_at_k(tmp_path):
     split = found.splits["ood"]
     assert split.n == 60
     assert sum(split.outcomes.values()) == 480
-    assert split.pass_at_k["1"] == pytest.approx(split.success_rate.value)
-    assert split.pass_at_k["8"] >= split.pass_at_k["4"] >= split.pass_at_k["1"]
-    assert split.pass_hat_k["8"] <= split.pass_hat_k["1"]
+    assert split.pass_at_k["1"].value == pytest.approx(split.success_rate.value)
+    values = [split.pass_at_k[k].value for k in ("1", "4", "8")]
+    assert values == sorted(values)
+    assert split.pass_hat_k["8"].value <= split.pass_hat_k["1"].value
+    low, high = split.pass_at_k["8"].ci95
+    assert low < split.pass_at_k["8"].value < high
+    mde = found.generalization["ood"].mde
+    table = genbench.load_run(only_run(tmp_path)).episodes.to_pandas()
+    table = table[table["attempt"] == 1].astype({"correct": float})
+    means = table.pivot_table(index="pair_id", columns="split", values="correct")
+    spread = (means["id"] - means["ood"]).std() / 60**0.5
+    assert mde.value == pytest.approx((1.959964 + 0.841621) * spread * mde.design_effect**0.5)
 
 
 def test_a_family_of_ood_rules_is_corrected_for_multiplicity(tmp_path):

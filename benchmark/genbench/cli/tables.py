@@ -71,6 +71,9 @@ def print_results(results: Results, folder: Path | None = None) -> None:
     if any(len(split.success_at) > 1 for split in results.splits.values()):
         console.print()
         console.print(_attempts(results))
+    if results.settings["samples"] > 1:
+        console.print()
+        console.print(_samples(results))
     for name, found in results.generalization.items():
         _print_generalization(console, results, name, found)
     _print_footer(console, results, folder)
@@ -112,6 +115,18 @@ def _attempts(results: Results) -> Table:
         table.add_column("1 attempt, %" if k == "1" else f"{k}", justify="right")
     for name, split in asked.items():
         table.add_row(name, *(short_rate(found) for found in split.success_at.values()))
+    return table
+
+
+def _samples(results: Results) -> Table:
+    """pass@k (any of k samples right) and pass^k (all of k) of every split."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("any / all of", no_wrap=True)
+    for k in next(iter(results.splits.values())).pass_at_k or ():
+        table.add_column("1 sample, %" if k == "1" else k, justify="right")
+    for name, split in results.splits.items():
+        table.add_row(f"{name}, any", *map(short_rate, (split.pass_at_k or {}).values()))
+        table.add_row(f"{name}, all", *map(short_rate, (split.pass_hat_k or {}).values()))
     return table
 
 
