@@ -413,11 +413,24 @@ def analyse_contamination(
     splits = {name: split.instances() for name, split in task.splits.items()}
     certificate = dict(task.environment.certificate(splits))
     if training is None:
-        return Contamination(status="unknown", overlap=None, certificate=certificate)
+        return Contamination(
+            status="unknown",
+            reason="the checkpoint has no training record",
+            overlap=None,
+            certificate=certificate,
+        )
+    named = training.get("weights_fingerprint")
+    if named is not None and named != weights_fingerprint:
+        return Contamination(
+            status="unknown",
+            reason="the training record beside these weights is of other weights",
+            overlap=None,
+            certificate=certificate,
+        )
     overlap = task.environment.training_overlap(splits, training)
-    bound = training.get("weights_fingerprint") == weights_fingerprint is not None
     return Contamination(
-        status="proven" if bound and overlap is not None else "declared",
+        status="proven" if named is not None and overlap is not None else "declared",
+        reason=None,
         overlap=None if overlap is None else dict(overlap),
         certificate=certificate,
     )

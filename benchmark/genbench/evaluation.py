@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from genbench import __version__, models, registry
-from genbench.errors import UsageError
+from genbench.errors import GenbenchError, IncompleteError, UsageError
 from genbench.models import find_backend, identify
 from genbench.models.interface import Backend, Identity, LoadOptions, Model
 from genbench.records import EpisodeRecord, dump_lines
@@ -150,8 +150,14 @@ def execute(
         begun = (header or {}).get("execution", {}).get("plan", {})
         if options.batch_size is None and begun.get("batch_size"):
             options = replace(options, batch_size=begun["batch_size"])
-        model = load(options)
-        return _run(evaluation, model, header, report)
+        try:
+            return _run(evaluation, load(options), header, report)
+        except IncompleteError:
+            raise
+        except GenbenchError:
+            if header is None:
+                folder.abandon()
+            raise
 
 
 def _run(

@@ -60,7 +60,7 @@ def import_responses(
         header = make_header(
             evaluation, {"versions": versions(IMPORTED, task.environment)}, {}, None
         )
-        header["execution"]["source"] = str(path)
+        header["execution"]["source"] = path.name
         header["execution"]["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
         folder.write_header(header)
         results = finish(evaluation, records, {})

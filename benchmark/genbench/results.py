@@ -122,10 +122,12 @@ class Contamination(_Strict):
     """Whether the checkpoint saw these problems in training.
 
     `proven`: its record is bound to these weights and lists its problems. `declared`: it has a
-    record that does not prove itself. `unknown`: no record.
+    record that names no weights, or no problems of this kind. `unknown`: no record, or one of
+    other weights.
     """
 
     status: Literal["proven", "declared", "unknown"]
+    reason: str | None = Field(description="why the status is unknown")
     overlap: dict[str, int] | None = Field(description="split -> instances seen in training")
     certificate: dict[str, Any] = Field(description="what the bundled recipes may train on")
 

@@ -24,7 +24,8 @@ class Progress:
 
     episodes: int
     done: int = 0
-    solved: int = 0
+    first_attempts: int = 0
+    first_solved: int = 0
     turns: int = 0
     generated_tokens: int = 0
 
@@ -78,11 +79,13 @@ def play(
                 failures.append(f"{request.episode}, turn {request.turn + 1}: {response.error}")
                 continue
             _step(item, response, settings)
+            if request.turn == 0:  # those that are solved end first: `done` alone would mislead
+                progress.first_attempts += 1
+                progress.first_solved += item.turns[0].verdict.correct
             progress.turns += 1
             progress.generated_tokens += response.generated_tokens or 0
             if item.episode.done:
                 progress.done += 1
-                progress.solved += item.episode.solved
             else:
                 following.append(_request(item, settings, known))
         waiting += len(following)

@@ -58,6 +58,11 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_bytes())
     except FileNotFoundError:
+        if path.name == RESULTS and (path.parent / RUN).is_file():
+            raise StoreError(
+                f"{path.parent} is not finished (it has no {path.name}): run its command again to "
+                "go on"
+            ) from None
         raise StoreError(f"{path.parent} has no {path.name}: it is not a run folder") from None
     except (OSError, ValueError, RecursionError) as error:
         raise StoreError(f"{path} cannot be read: {error}") from None
@@ -237,6 +242,18 @@ class RunFolder:
         for name in (RESULTS, EPISODES, JOURNAL, RUN):
             with _disk(self.path / name):
                 (self.path / name).unlink(missing_ok=True)
+
+    def abandon(self) -> None:
+        """Remove what a refused run has made, where no turn of it is on the disk."""
+        journal = self.path / JOURNAL
+        if self.finished or (journal.is_file() and journal.stat().st_size):
+            return
+        self.clear()
+        for folder in (self.path, *list(self.path.parents)[:2]):  # its task's, its model's
+            try:
+                folder.rmdir()
+            except OSError:  # something else is in it
+                return
 
     def write_header(self, header: Mapping[str, Any]) -> None:
         write_atomically(self.path / RUN, [json_bytes(header)])

@@ -22,7 +22,7 @@ from genbench.records import EpisodeRecord, episode_key
 from genbench.registry import load_task
 from genbench.runner import play, replay
 from genbench.settings import IMPORTED, RunSettings
-from genbench.store import EPISODES, RUN, RunFolder, differences, read_json
+from genbench.store import EPISODES, RESULTS, RUN, RunFolder, differences, read_json
 from genbench.task import Instance, Task, derive_seed
 
 _MOST_LISTED = 1000
@@ -85,6 +85,7 @@ def stored_evaluation(folder: Path, task_file: str | None = None) -> Evaluation:
     from pydantic import ValidationError
 
     header = read_json(folder / RUN)
+    read_json(folder / RESULTS)  # an unfinished run is called so
     try:
         settings = RunSettings.model_validate(header["settings"])
         described, model = header["task"], header["model"]
@@ -276,6 +277,13 @@ def _regenerated(
         },
         "the weights",
         ("in the run", f"of {name}"),
+    )
+    # What the run says of its training must be what lies beside the weights.
+    fault += differences(
+        evaluation.identity.training,
+        identity.training,
+        "training_record",
+        ("in the run", f"beside {name}"),
     )
     if fault:
         yield from fault

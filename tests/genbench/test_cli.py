@@ -105,6 +105,20 @@ def test_a_run_that_cannot_succeed_is_refused_in_a_moment(tmp_path, arguments, m
     assert not list(tmp_path.rglob("*.json*"))
 
 
+def test_a_run_that_is_refused_leaves_nothing_and_one_that_was_begun_stays(tmp_path):
+    arguments = ["run", "--model", "demo/gp-base", "--task", "gp-ood-rule", "--limit", "2"]
+    arguments += ["--output", str(tmp_path)]
+    (tmp_path / "mine.txt").write_text("kept")
+    refused = genbench(*arguments, "--max-new-tokens", "5000")
+    assert refused.returncode == 2
+    assert "context of this checkpoint (1024 tokens) is too short" in refused.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+    refused = genbench(*arguments, "--backend", "lm-eval:dummy")
+    assert refused.returncode == 2
+    assert "Traceback" not in refused.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
 def test_ctrl_c_exits_130_says_how_to_go_on_and_loses_nothing(tmp_path):
     arguments = ["run", "--model", "agent:random", "--task", "gp-targets-ood-rule"]
     arguments += ["--batch-size", "1", "--output", str(tmp_path)]

@@ -92,6 +92,13 @@ protocols:
 """
 
 
+def test_stickiness_follows_the_rules_and_not_the_name_of_the_shift(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(TASK.replace("shift: rule", "shift: ruel"))
+    found = genbench.run("agent:memoriser", path, output=tmp_path / "runs", limit=5)
+    assert found.generalization["ood"].stickiness.value == 1
+
+
 def test_a_task_file_may_bring_a_rule_of_its_own(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text(TASK)
@@ -109,6 +116,7 @@ def test_a_task_file_may_bring_a_rule_of_its_own(tmp_path):
         ("environment: general-points", "environment: general-point", "did you mean"),
         ("K: 3", "K: 0", "not 1..999"),
         ("shift: rule, ", "", "names its shift"),
+        ("version:", "name: again\nversion:", "the key 'name' stands twice"),
     ],
 )
 def test_a_wrong_task_file_is_refused_with_its_place(tmp_path, old, new, message):

@@ -202,6 +202,21 @@ def test_a_folder_that_is_no_finished_run_is_a_usage_error(copy, missing):
     assert "Traceback" not in result.stderr
 
 
+def test_a_folder_that_cannot_be_checked_does_not_hide_the_others(copy, run_folder, tmp_path):
+    (copy / "results.json").unlink()
+    edit(Path(shutil.copytree(run_folder, tmp_path / "edited")), "episodes.jsonl", drop_episode)
+    result = command("verify", run_folder, copy, run_folder)
+    assert result.returncode == 2
+    assert result.stdout.count("rescored: 48 episodes agree") == 2
+    assert f"{copy} is not finished" in result.stderr
+    assert "run its command again" in result.stderr
+    result = command("verify", copy, tmp_path / "edited", "--json")
+    assert result.returncode == 1  # what differs comes before what cannot be read
+    found = json.loads(result.stdout)
+    assert [bool(one.get("error")) for one in found] == [False, True]
+    assert not any(one["passed"] for one in found)
+
+
 def test_verify_prints_json(copy):
     (found,) = json.loads(command("verify", copy, "--json").stdout)
     assert found["passed"]
@@ -246,6 +261,7 @@ def test_an_agents_texts_imported_from_a_file_get_the_same_verdicts(
     )
     assert result.returncode == 0, result.stderr
     (imported,) = (tmp_path / "runs").glob("*/*/*")
+    assert str(tmp_path) not in (imported / "run.json").read_text()
     assert (imported / "episodes.jsonl").read_bytes() == (
         run_folder / "episodes.jsonl"
     ).read_bytes()

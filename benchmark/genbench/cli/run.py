@@ -203,8 +203,9 @@ def _progress(title: str) -> Iterator[Callable[[Progress], None]]:
         def report(progress: Progress) -> None:
             seconds = max(time.monotonic() - started, 1e-6)
             rate = f"{progress.done / seconds:.1f} episodes/s"
-            if progress.done:
-                rate += f", {100 * progress.solved / progress.done:.0f}% solved so far"
+            if progress.first_attempts:
+                share = 100 * progress.first_solved / progress.first_attempts
+                rate += f", {share:.0f}% right at first, all splits"
             bar.update(shown, total=progress.episodes, completed=progress.done, rate=rate)
 
         yield report

@@ -63,7 +63,7 @@ def print_results(results: Results, folder: Path | None = None) -> None:
         Text(
             f"{results.model.name} on {results.task.name} {results.task.version} "
             f"({settings['protocol']}, prompt {settings['prompt']}, {mode}, "
-            f"VIter {settings['verify_iters']})",
+            f"VIter {settings['verify_iters']}{_unusual(results)})",
             style="bold",
         )
     )
@@ -79,10 +79,29 @@ def print_results(results: Results, folder: Path | None = None) -> None:
     _print_footer(console, results, folder)
 
 
+def _unusual(results: Results) -> str:
+    """The settings that are not the default ones, for the title."""
+    settings = results.settings
+    shown = []
+    if settings["backend"] not in ("hf", "agent", "import"):
+        shown.append(settings["backend"])
+    if settings["limit"] is not None:
+        shown.append(f"limit {settings['limit']}")
+    if settings["temperature"] > 0:
+        shown.append(f"seed {settings['seed']}")
+    if settings["system"] is not None:
+        shown.append("a system message")
+    if settings["thinking_budget"] is not None:
+        shown.append(f"thinking budget {settings['thinking_budget']}")
+    if results.sampling.get("chat_template") is False:
+        shown.append("no chat template")
+    return "".join(f", {item}" for item in shown)
+
+
 def _splits(results: Results) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("split", no_wrap=True)
-    table.add_column("rule")
+    table.add_column("rule", overflow="fold")
     for title in ("n", "clusters", "success (95% CI)", "chance", "rule read", "truncated"):
         table.add_column(title, justify="right")
     for name, split in results.splits.items():
@@ -191,9 +210,7 @@ def _print_footer(console: Console, results: Results, folder: Path | None) -> No
         )
         + " problems were in its training"
     )
-    text = {"unknown": "unknown (the checkpoint has no training record)"}.get(
-        seen.status, f"{seen.status}: {overlap}"
-    )
+    text = f"unknown ({seen.reason})" if seen.reason else f"{seen.status}: {overlap}"
     notes = [
         f"contamination: {text}",
         f"methods: rates {results.splits['id'].success_rate.method}; gap {first.gap.method}; "

@@ -170,10 +170,13 @@ def _described(task: Task) -> dict[str, Any]:
     certificate = task.environment.certificate(
         {name: split.instances() for name, split in task.splits.items()}
     )
-    n = splits["id"]["n"]
+    sizes = {"pairs": splits["id"]["n"], "clusters": splits["id"]["clusters"]}
     mde = {
-        str(discordance): minimum_detectable_difference(n, discordance)
-        for discordance in (0.1, 0.2, 0.3)
+        name: {
+            str(discordance): minimum_detectable_difference(size, discordance)
+            for discordance in (0.1, 0.2, 0.3, 0.5)
+        }
+        for name, size in sizes.items()
     }
     return {
         "name": task.name,
@@ -185,8 +188,9 @@ def _described(task: Task) -> dict[str, Any]:
         "fingerprint": task.fingerprint,
         "splits": splits,
         "minimum_detectable_gap": {
-            "method": "exact McNemar, independent pairs, alpha 0.05, power 0.80, by discordance",
-            "by_discordance": mde if task.protocol.paired else None,
+            "method": "exact McNemar, alpha 0.05, power 0.80, by discordance",
+            "by_discordance": mde["pairs"] if task.protocol.paired else None,
+            "by_discordance_of_clusters": mde["clusters"] if task.protocol.paired else None,
         },
         "certificate": certificate,
     }
@@ -205,13 +209,19 @@ def _print(found: dict[str, Any]) -> None:
             f"{name:<14}{split['role']:<9}{split['rule'] or '':<16}{split['n']:>6}"
             f"{split['clusters']:>10}{chance:>9}"
         )
-    by_discordance = found["minimum_detectable_gap"]["by_discordance"]
-    if by_discordance:
-        listed = ", ".join(
-            f"{100 * gap:.1f} pp at {d}" for d, gap in by_discordance.items() if gap is not None
-        )
-        typer.echo(f"\nminimum detectable gap: {listed}")
-        typer.echo(f"  ({found['minimum_detectable_gap']['method']})")
+    detectable = found["minimum_detectable_gap"]
+    if detectable["by_discordance"]:
+        typer.echo(f"\nminimum detectable gap ({detectable['method']}); a run lies between:")
+        for words, key in (
+            ("if pairs are independent", "by_discordance"),
+            ("if the pairs of a cluster agree", "by_discordance_of_clusters"),
+        ):
+            listed = ", ".join(
+                f"{100 * gap:.1f} pp at {share}"
+                for share, gap in detectable[key].items()
+                if gap is not None
+            )
+            typer.echo(f"  {words}: {listed or 'none'}")
     partition = found["certificate"].get("partition_fingerprint", "")[:16]
     held = f"; partition {partition}" if partition else ""
     if not found["certificate"]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from genbench.verification import Verification
 
 _SHOWN = 20
 
@@ -32,26 +35,33 @@ def verify(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Score stored runs again from their responses; exit 1 and name what differs."""
+    """Score stored runs again from their responses; exit 1 and name what differs, 2 where a folder
+    cannot be checked."""
     import secrets
 
     from genbench.cli.run import parse_assignments
+    from genbench.errors import GenbenchError
     from genbench.verification import verify_run
 
     given = parse_assignments(model_args, "--model-args")
     drawn = secrets.randbelow(2**31) if seed is None else seed
-    found = [
-        verify_run(
-            Path(run),
-            task_file=task,
-            regenerate=regenerate,
-            seed=drawn,
-            model=model,
-            model_args=given,
-            device=device,
-        )
-        for run in runs
-    ]
+    found: list[Verification] = []
+    unreadable: dict[str, str] = {}
+    for run in runs:
+        try:
+            one = verify_run(
+                Path(run),
+                task_file=task,
+                regenerate=regenerate,
+                seed=drawn,
+                model=model,
+                model_args=given,
+                device=device,
+            )
+        except GenbenchError as error:
+            unreadable[run] = str(error)
+        else:
+            found.append(one)
     if as_json:
         shown = [
             {
@@ -64,6 +74,9 @@ def verify(
                 "differences": list(one.differences),
             }
             for one in found
+        ] + [
+            {"folder": run, "passed": False, "tier": "none", "error": fault}
+            for run, fault in unreadable.items()
         ]
         typer.echo(json.dumps(shown, indent=1))
     else:
@@ -76,13 +89,18 @@ def verify(
                 )
                 typer.echo(f"{one.folder}: {one.tier}: {one.episodes} episodes agree{replayed}")
                 continue
-            typer.echo(f"{one.folder}: {len(one.differences)} differences")
+            plural = "" if len(one.differences) == 1 else "s"
+            typer.echo(f"{one.folder}: {len(one.differences)} difference{plural}")
             for difference in one.differences[:_SHOWN]:
                 typer.echo(f"  {difference}")
             if len(one.differences) > _SHOWN:
                 typer.echo(f"  and {len(one.differences) - _SHOWN} more (--json lists them)")
+    for fault in unreadable.values():
+        typer.echo(f"genbench: {fault}", err=True)
     if not all(one.passed for one in found):
         raise typer.Exit(1)
+    if unreadable:
+        raise typer.Exit(2)
 
 
 def import_command(

@@ -172,7 +172,7 @@ class LMEvalModel(BatchedModel):
             self._lm = get_model(kind).create_from_arg_obj(
                 arguments, {"batch_size": self.batch_size, "device": device}
             )
-        self._tokenizer = getattr(self._lm, "tokenizer", None)
+            self._tokenizer = getattr(self._lm, "tokenizer", None)  # some load it only now
         has_template = bool(getattr(self._tokenizer, "chat_template", None))
         if options.chat_template == "on" and not has_template:
             raise ModelError("--chat-template on: this checkpoint's tokenizer has no chat template")

@@ -209,7 +209,7 @@ class GeneralPoints(Environment):
         )
 
     def stickiness_reason(self, split: SplitSpec, training: SplitSpec) -> str | None:
-        if split.shift == "rule":
+        if split.rule != training.rule:
             return None
         return f"a {split.shift} shift keeps the rule: there is no training rule to return to"
 

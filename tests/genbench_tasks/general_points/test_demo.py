@@ -89,7 +89,8 @@ def test_other_weights_beside_its_record_prove_nothing(tmp_path):
     found = genbench.run(
         str(copy), "gp-ood-rule", output=tmp_path / "runs", limit=2, verify_iters=1
     )
-    assert found.contamination.status == "declared"
+    assert found.contamination.status == "unknown"
+    assert "other weights" in found.contamination.reason
 
 
 @pytest.mark.parametrize("size", [1, 32, 512])
@@ -129,3 +130,27 @@ def test_its_run_is_regenerated_from_the_weights(run_folder):
     found = verify_run(run_folder, regenerate=8, seed=0)
     assert found.passed, found.differences
     assert found.tier == "regenerated"
+
+
+def test_a_training_record_that_was_edited_in_the_run_is_found_by_the_weights(run_folder, tmp_path):
+    import shutil
+
+    from genbench.evaluation import results_of
+    from genbench.verification import stored_evaluation, verify_run
+
+    copy = Path(shutil.copytree(run_folder, tmp_path / "copy"))
+    header = json.loads((copy / "run.json").read_text())
+    header["training_record"]["problems"]["number_multisets"] = ["1.1.1.1"]
+    (copy / "run.json").write_text(json.dumps(header))
+    stored = genbench.load_run(copy)
+    again = results_of(
+        stored_evaluation(copy),
+        list(stored.episodes),
+        stored.results.episodes_sha256,
+        stored.results.sampling,
+    )
+    (copy / "results.json").write_text(json.dumps(again.model_dump(mode="json")))
+    assert verify_run(copy).passed  # nothing in the folder contradicts it
+    found = verify_run(copy, regenerate=1, seed=0)
+    assert not found.passed
+    assert "training_record" in found.differences[0]
