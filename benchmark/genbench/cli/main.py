@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from genbench.cli.check import check
+from genbench.cli.compare import compare
 from genbench.cli.run import run
 from genbench.cli.tasks import tasks_app
 from genbench.cli.train import train_app
@@ -24,6 +26,8 @@ app.command()(run)
 app.add_typer(tasks_app)
 app.command()(verify)
 app.command("import")(import_command)
+app.command()(compare)
+app.command()(check)
 app.add_typer(train_app)
 
 

@@ -48,11 +48,15 @@ def difference(found: DifferenceResult) -> str:
     return text
 
 
+def plain_console() -> Console:
+    """Standard output; of a fixed width where it is no terminal."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=_WIDTH)
+
+
 def print_results(results: Results, folder: Path | None = None) -> None:
     """The table of a run: splits, gaps, and where the folder is."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=_WIDTH)
+    console = plain_console()
     settings = results.settings
     mode = "greedy" if settings["temperature"] == 0 else f"T={settings['temperature']:g}"
     if settings["backend"] in ("agent", "import"):

@@ -1,0 +1,159 @@
+"""The gate's verdicts for CI systems: JUnit XML, and Markdown for a step summary."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+from genbench.errors import UsageError
+from genbench.gate import GateResult, QuantityVerdict
+
+# What XML 1.0 cannot hold, not even escaped.
+_NOT_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+!|~&$@:-])")
+
+
+def headline(result: GateResult) -> str:
+    """The verdict in one line."""
+    names: dict[str, list[str]] = {"fail": [], "inconclusive": [], "pass": []}
+    for one in result.quantities:
+        names[one.verdict].append(one.name)
+    allowed = f"{100 * result.max_drop:g} pp"
+    what = {
+        "fail": f"worse by more than {allowed}: {', '.join(names['fail'])}",
+        "inconclusive": f"drops above {allowed} neither shown nor excluded: "
+        + ", ".join(names["inconclusive"]),
+        "pass": f"no drop above {allowed}",
+    }[result.verdict]
+    line = (
+        f"{result.verdict.upper()}: {result.candidate.model.name} against "
+        f"{result.baseline.model.name} on {result.task.name}: {what}"
+    )
+    return " ".join(line.split())  # a name may hold line breaks
+
+
+def needs(one: QuantityVerdict) -> str:
+    """What an inconclusive quantity would take."""
+    if one.mde is None:
+        found = f"{one.name}: no drop of any size would fail on {_size(one.n, one.clusters)} (80%)"
+    else:
+        found = (
+            f"{one.name}: {_size(one.n, one.clusters)} fail on a true drop from "
+            f"{100 * one.mde:.1f} pp on (80% power)"
+        )
+    if one.pairs_needed is None:
+        return f"{found}; no number of pairs excludes the allowed drop: allow a larger one"
+    assert one.clusters_needed is not None  # they come together
+    return (
+        f"{found}; {_size(one.pairs_needed, one.clusters_needed)} would pass an unchanged model "
+        "(80% power)"
+    )
+
+
+def _size(pairs: int, clusters: int) -> str:
+    return f"{pairs} pairs" if pairs == clusters else f"{pairs} pairs in {clusters} clusters"
+
+
+def details(one: QuantityVerdict) -> str:
+    """A quantity with its numbers, in a sentence."""
+    return (
+        f"{one.reason}; {100 * one.baseline:.1f}% -> {100 * one.candidate:.1f}%, drop "
+        f"{100 * one.drop:+.1f} pp (one-sided limits {100 * one.lower:+.1f}, "
+        f"{100 * one.upper:+.1f}), p(fail) {one.p_fail_holm:.3g} Holm-corrected, p(pass) "
+        f"{one.p_pass:.3g}, {_size(one.n, one.clusters)}; {one.method}"
+    )
+
+
+def junit(result: GateResult) -> bytes:
+    """JUnit XML: one test case a quantity.
+
+    An inconclusive one is a failure under `--on-inconclusive fail`, otherwise skipped.
+    """
+    counts = {"failures": 0, "skipped": 0}
+    cases = []
+    for one in result.quantities:
+        case = ElementTree.Element(
+            "testcase", classname=_xml(f"genbench.check.{result.task.name}"), name=_xml(one.name)
+        )
+        failed = one.verdict == "fail"
+        if one.verdict == "inconclusive":
+            failed = result.on_inconclusive == "fail"
+            if not failed:
+                counts["skipped"] += 1
+                ElementTree.SubElement(case, "skipped", message=_xml(needs(one)))
+        if failed:
+            counts["failures"] += 1
+            failure = ElementTree.SubElement(
+                case, "failure", type=one.verdict, message=_xml(one.reason)
+            )
+            failure.text = _xml(f"{details(one)}\n{needs(one)}")
+        ElementTree.SubElement(case, "system-out").text = _xml(details(one))
+        cases.append(case)
+    numbers = {"tests": str(len(cases)), "errors": "0"} | {
+        name: str(value) for name, value in counts.items()
+    }
+    root = ElementTree.Element("testsuites", numbers)
+    suite = ElementTree.SubElement(root, "testsuite", {"name": _xml(headline(result)), **numbers})
+    suite.extend(cases)
+    ElementTree.indent(root)
+    text: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+    return text + b"\n"
+
+
+def markdown(result: GateResult) -> str:
+    """A section for a CI system's summary."""
+    return "\n".join(_markdown_lines(result)) + "\n"
+
+
+def _markdown_lines(result: GateResult) -> Iterator[str]:
+    yield f"### genbench check: {_md(headline(result))}"
+    yield ""
+    yield "| quantity | verdict | baseline | candidate | drop | limits | n |"
+    yield "|---|---|---:|---:|---:|---:|---:|"
+    for one in result.quantities:
+        yield (
+            f"| {_md(one.name)} | **{one.verdict}** | {100 * one.baseline:.1f}% "
+            f"| {100 * one.candidate:.1f}% | {100 * one.drop:+.1f} pp "
+            f"| [{100 * one.lower:+.1f}, {100 * one.upper:+.1f}] | {one.n} |"
+        )
+    yield ""
+    yield (
+        f"Allowed drop {100 * result.max_drop:g} pp. One-sided {100 * (1 - result.alpha):g}% "
+        f"limits; {_md(result.correction)}."
+    )
+    for one in result.quantities:
+        if one.verdict == "inconclusive":
+            yield f"- {_md(needs(one))}"
+    for note in result.notes:
+        yield f"- {_md(note)}"
+
+
+def write_junit(result: GateResult, path: Path) -> None:
+    """Raises UsageError where the file cannot be written."""
+    try:
+        path.write_bytes(junit(result))
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def append_summary(result: GateResult, path: Path) -> None:
+    """Append the Markdown to a step summary. Raises UsageError where that cannot be written."""
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(markdown(result))
+    except OSError as error:
+        raise UsageError(
+            f"GITHUB_STEP_SUMMARY {path} cannot be written: {error.strerror}"
+        ) from None
+
+
+def _xml(text: str) -> str:
+    return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def _md(text: str) -> str:
+    """Text that stays text: model names come from strangers."""
+    line = " ".join(text.encode(errors="replace").decode().split())
+    return _MARKDOWN.sub(r"\\\1", line)

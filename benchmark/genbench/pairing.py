@@ -1,0 +1,189 @@
+"""Which run folders may be held against each other, and why others may not.
+
+The one place that decides it: equal task, prompts, sampling and instances.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from genbench.api import StoredRun, load_run
+from genbench.errors import GenbenchError, StoreError, UsageError
+from genbench.scores import ScoredRun, scored
+from genbench.settings import IMPORTED
+from genbench.store import RESULTS, RUN, RunFolder, differences
+from genbench.task import Task
+
+_GENERATION = (
+    "system", "chat_template", "temperature", "top_p", "max_new_tokens", "stop", "thinking",
+    "thinking_budget",
+)  # fmt: skip
+_ASKED = ("protocol", "prompt", "feedback", "verify_iters", "samples", "limit")
+_MOST_NOTED = 6
+
+
+@dataclass(frozen=True)
+class PairedRuns:
+    """Runs on the same instances; `notes` say what else differs between them."""
+
+    runs: tuple[ScoredRun, ...]
+    notes: tuple[str, ...]
+    regraded: str | None
+    """Why stickiness could not be graded again; None where it was."""
+
+
+def read_runs(
+    folders: Sequence[Path], *, same_weights: bool = False, stickiness: bool = True
+) -> PairedRuns:
+    """Read run folders that answer the same questions.
+
+    `same_weights` allows the same checkpoint under the same settings twice (in two folders).
+    Without `stickiness` no response is graded again. Raises StoreError where a folder is no
+    finished run, UsageError, naming the difference, where two cannot be compared.
+    """
+    stored: list[StoredRun] = []
+    for folder in folders:
+        stored.append(_finished(folder))
+        for other in stored[:-1]:
+            _refuse_the_same(other, stored[-1], same_weights)
+    for other in stored[1:]:
+        _refuse_other_questions(stored[0], other)
+    task, reason = _task(stored[0]) if stickiness else (None, "it was not asked for")
+    runs = tuple(scored(one, task) for one in stored)
+    for run in runs[1:]:
+        _refuse_other_instances(runs[0], run)
+    notes = [note for other in stored[1:] for note in _notes(stored[0], other)]
+    return PairedRuns(runs, tuple(notes), reason)
+
+
+def _finished(folder: Path) -> StoredRun:
+    if not folder.is_dir():
+        raise StoreError(f"there is no folder {folder}")
+    if not (folder / RUN).is_file():
+        below = sorted(path.parent for path in folder.glob(f"**/{RESULTS}"))
+        hint = f"; there is a run below it: {below[0]}" if below else ""
+        if not any(folder.iterdir()):
+            hint = "; it is empty"
+        raise StoreError(f"{folder} is not a run folder (it has no {RUN}){hint}")
+    if not (folder / RESULTS).is_file():
+        raise StoreError(
+            f"the run in {folder} is not finished (it has no {RESULTS}): start the same `genbench "
+            "run` again to finish it"
+        )
+    stored = load_run(folder)
+    if RunFolder(folder).episodes_sha256() != stored.results.episodes_sha256:
+        raise StoreError(
+            f"{folder}: results.json was not made from this episodes.jsonl; `genbench verify "
+            f"{folder}` says what was changed"
+        )
+    return stored
+
+
+def _refuse_the_same(one: StoredRun, other: StoredRun, same_weights: bool) -> None:
+    if one.folder.resolve() == other.folder.resolve():
+        raise UsageError(f"{other.folder} is given twice: a run cannot be held against itself")
+    if not same_weights and one.results.settings_hash == other.results.settings_hash:
+        raise UsageError(
+            f"{one.folder} and {other.folder} are the same run: the same weights "
+            f"({one.results.model.name}) under the same settings"
+        )
+
+
+def _refuse_other_questions(one: StoredRun, other: StoredRun) -> None:
+    words = (f"in {one.folder}", f"in {other.folder}")
+    found = differences(
+        one.results.task.model_dump(mode="json"),
+        other.results.task.model_dump(mode="json"),
+        "task",
+        words,
+    )
+    names = list(_ASKED)
+    if IMPORTED not in (one.results.model.backend, other.results.model.backend):
+        names += _GENERATION
+    found += differences(
+        {name: one.results.settings.get(name) for name in names},
+        {name: other.results.settings.get(name) for name in names},
+        "settings",
+        words,
+    )
+    if found:
+        raise UsageError(
+            "these runs were not asked the same questions in the same way, so their difference "
+            f"would say nothing of the checkpoints: {'; '.join(found)}"
+        )
+
+
+def _refuse_other_instances(one: ScoredRun, other: ScoredRun) -> None:
+    for name in dict.fromkeys((*one.splits, *other.splits)):
+        ids = [
+            set(run.splits[name].instance_ids) if name in run.splits else set()
+            for run in (one, other)
+        ]
+        if ids[0] != ids[1]:
+            odd = min(ids[0] ^ ids[1])
+            where = one.folder if odd in ids[0] else other.folder
+            raise UsageError(
+                f"these runs hold different instances of the split '{name}' ({len(ids[0])} in "
+                f"{one.folder}, {len(ids[1])} in {other.folder}): {odd} is in {where} alone"
+            )
+        if one.splits[name].instance_ids != other.splits[name].instance_ids:
+            raise UsageError(
+                f"the instances of the split '{name}' stand in another order in {one.folder} than "
+                f"in {other.folder}; `genbench verify` says which folder was changed"
+            )
+
+
+def _notes(one: StoredRun, other: StoredRun) -> Iterator[str]:
+    """What differs and may, as notes: how the answers were computed."""
+    first, second = one.results, other.results
+    settings = [
+        {
+            key: value
+            for key, value in results.settings.items()
+            if key not in (*_ASKED, *_GENERATION)
+        }
+        for results in (first, second)
+    ]
+    words = (f"in {first.model.name}", f"in {second.model.name}")
+    found = differences(settings[0], settings[1], "settings", words)
+    found += differences(first.sampling, second.sampling, "sampling", words)
+    plans = [run.header.get("execution", {}).get("plan", {}) for run in (one, other)]
+    found += differences(plans[0], plans[1], "execution", words)
+    if found:
+        shown = "; ".join(found[:_MOST_NOTED])
+        if len(found) > _MOST_NOTED:
+            shown += f"; and {len(found) - _MOST_NOTED} more"
+        yield f"{other.folder} was run in another way than {one.folder}: {shown}"
+    if IMPORTED in (first.model.backend, second.model.backend):
+        yield "how imported responses were sampled is not recorded, so it could not be compared"
+
+
+def _task(stored: StoredRun) -> tuple[Task | None, str | None]:
+    """The task of a run, to grade its responses again; or why it cannot be had."""
+    from genbench.verification import stored_evaluation
+
+    try:
+        task = stored_evaluation(stored.folder).task
+    except GenbenchError as error:
+        return None, str(error)
+    if task.fingerprint != stored.results.task.fingerprint:
+        return None, f"the installed task {task.name} has another fingerprint than the runs'"
+    return task, None
+
+
+def training_summary(training: Mapping[str, Any] | None) -> str | None:
+    """`rl, step 400, 1.2e+15 FLOPs`: what is known of how a checkpoint was trained."""
+    if training is None:
+        return None
+    parts = []
+    if training.get("method"):
+        parts.append(str(training["method"]))
+    if training.get("step") is not None:
+        parts.append(f"step {training['step']}")
+    flops = training.get("flops")
+    if isinstance(flops, int | float):
+        parts.append(f"{flops:.3g} FLOPs")
+    return ", ".join(parts) or None
