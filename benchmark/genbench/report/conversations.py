@@ -1,0 +1,138 @@
+"""What the model was told: the messages of stored episodes, rebuilt by the environment."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from genbench.errors import GenbenchError
+from genbench.records import EpisodeRecord
+from genbench.registry import load_task
+from genbench.report.loading import Group, ReportRun
+from genbench.task import Environment, Image, Instance, Message, Task
+from genbench.thinking import visible_text
+
+#: pictures that a page may show; anything else is named only
+_PICTURES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
+
+#: a message as the page has it: its role, and texts and pictures in reading order
+Told = list[Any]
+
+
+@dataclass(frozen=True)
+class Conversations:
+    """The task of a group, or why its prompts cannot be rebuilt (`reason`)."""
+
+    task: Task | None
+    reason: str | None
+    instances: Mapping[str, Instance] = field(default_factory=dict)
+
+    @property
+    def shared_prompts(self) -> bool:
+        """Whether every episode of an instance begins alike: the environment has no episodes of
+        its own, and its prompts can be kept once an instance."""
+        return self.task is not None and type(self.task.environment).episode is Environment.episode
+
+    def prompt(self, instance_id: str) -> list[Told] | None:
+        """The chat that asks for the first attempt."""
+        instance = self.instances.get(instance_id)
+        if self.task is None or instance is None:
+            return None
+        return [told(message) for message in self.task.environment.messages(instance)]
+
+    def before(self, run: ReportRun, episode: EpisodeRecord) -> list[list[Told] | None]:
+        """For every turn the messages that are new since the response before it; the shared
+        prompt is left out."""
+        instance = self.instances.get(episode.instance_id)
+        if self.task is None or instance is None:
+            return [None] * len(episode.turns)
+        if self.shared_prompts:
+            revision = self.task.environment.revision
+            return [
+                [],
+                *([["user", revision(turn.verdict)]] for turn in episode.turns[:-1]),
+            ]
+        return self._replayed(run, episode, instance)
+
+    def _replayed(
+        self, run: ReportRun, episode: EpisodeRecord, instance: Instance
+    ) -> list[list[Told] | None]:
+        assert self.task is not None
+        role = self.task.splits[episode.split].spec.role
+        attempts = 1 if role == "control" else run.settings.verify_iters
+        live = self.task.environment.episode(instance, attempts)
+        found: list[list[Told] | None] = []
+        known: list[Message] = []
+        for turn in episode.turns:
+            if live.done:
+                found.append(None)
+                continue
+            messages = list(live.messages())
+            fresh = messages[len(known) :] if messages[: len(known)] == known else messages
+            if known and fresh and fresh[0].role == "assistant":
+                fresh = fresh[1:]  # the response itself, which is shown as it was given
+            found.append([told(message) for message in fresh])
+            known = messages
+            live.step(
+                visible_text(turn.response.text, run.settings.thinking),
+                truncated=turn.response.finish_reason == "length",
+            )
+        return found
+
+
+def told(message: Message) -> Told:
+    """A message as JSON values: `[role, part, ...]`, a picture as `{"image": data URI}`."""
+    content = (message.content,) if isinstance(message.content, str) else message.content
+    return [message.role, *map(_part, content)]
+
+
+def _part(part: str | Image) -> Any:
+    if isinstance(part, str):
+        return part
+    if part.media_type not in _PICTURES:
+        return f"[a picture of type {part.media_type}, {len(part.data)} bytes]"
+    data = base64.b64encode(part.data).decode()
+    return {"image": f"data:{part.media_type};base64,{data}"}
+
+
+def load_conversations(group: Group) -> Conversations:
+    """The task that asked the group's questions, by the first run whose source loads."""
+    reasons: list[str] = []
+    for source in dict.fromkeys(run.source for run in group.runs):
+        run = next(run for run in group.runs if run.source == source)
+        try:
+            task = _load(source, run)
+        except GenbenchError as error:
+            reasons.append(str(error))
+            continue
+        if task.fingerprint != run.results.task.fingerprint:
+            reasons.append(
+                f"the task {source} is no longer the one that was asked (its fingerprint differs)"
+            )
+            continue
+        instances = {
+            instance.id: instance
+            for split in task.splits.values()
+            for instance in split.instances()
+        }
+        return Conversations(task, None, instances)
+    return Conversations(None, reasons[0])
+
+
+def _load(source: str, run: ReportRun) -> Task:
+    settings = run.settings
+    return load_task(
+        source,
+        protocol=settings.protocol,
+        prompt=settings.prompt,
+        feedback=settings.feedback,
+        limit=settings.limit,
+    )
+
+
+def instance_data(conversations: Conversations, instance_id: str) -> Mapping[str, Any] | None:
+    """The data of an instance, None where the task is not at hand."""
+    instance = conversations.instances.get(instance_id)
+    return None if instance is None else instance.data
