@@ -9,6 +9,8 @@ import typer
 
 from genbench.cli.check import check
 from genbench.cli.compare import compare
+from genbench.cli.leaderboard import leaderboard_app
+from genbench.cli.report import report
 from genbench.cli.run import run
 from genbench.cli.tasks import tasks_app
 from genbench.cli.train import train_app
@@ -28,6 +30,8 @@ app.command()(verify)
 app.command("import")(import_command)
 app.command()(compare)
 app.command()(check)
+app.command()(report)
+app.add_typer(leaderboard_app)
 app.add_typer(train_app)
 
 
