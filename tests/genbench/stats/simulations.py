@@ -160,6 +160,50 @@ def _samples():
         )
 
 
+def _sampled_pairs():
+    """Means of 4 or 16 samples an instance, whose own rates scatter, differently on both sides."""
+    for n, correlation, sizes, codes, setting in _each_setting((50, 261)):
+        for samples in (4, 16):
+            for rates in ((0.01, 0.01), (0.3, 0.3), (0.1, 0.02)):
+
+                def draw(
+                    generator,
+                    draws,
+                    sizes=sizes,
+                    codes=codes,
+                    samples=samples,
+                    rates=rates,
+                    within=CORRELATIONS[correlation],
+                    spread=2.0 if correlation == "strong" else 0.5,
+                ):
+                    # P(solved | latent) = Phi(quantile * sqrt(1 + s^2) + s * latent): rates hold.
+
+                    def latent():
+                        cluster = generator.standard_normal(len(sizes))[codes]
+                        own = generator.standard_normal(len(codes))
+                        return np.sqrt(within) * cluster + np.sqrt(1 - within) * own
+
+                    for index in range(draws):
+                        common, sides = latent(), []
+                        for rate in rates:
+                            mixed = spread * (common + latent()) / np.sqrt(2)
+                            threshold = norm.ppf(rate) * np.sqrt(1 + spread**2)
+                            solved = generator.binomial(samples, norm.cdf(threshold + mixed))
+                            sides.append(solved / samples)
+                        yield stats.paired_difference(
+                            *sides, codes, permutations=PERMUTATIONS, seed=index
+                        )
+
+                yield Case(
+                    f"paired difference, {samples} samples an instance",
+                    f"{setting}, rates {rates[0]} and {rates[1]}",
+                    rates[0] - rates[1],
+                    draw,
+                    floor=0.905 if rates == (0.1, 0.02) and correlation == "strong" else 0.93,
+                    quick=n == 261 and samples == 16,
+                )
+
+
 PAIRS = [(0.01, 0.01), (0.1, 0.1), (0.5, 0.5), (0.5, 0.4), (0.1, 0.02), (0.9, 0.5)]
 
 
@@ -476,6 +520,7 @@ def _forgotten():
 CASES: list[Case] = [
     *_proportions(),
     *_samples(),
+    *_sampled_pairs(),
     *_pairs(),
     *_lopsided_pairs(),
     *_contrasts(),

@@ -144,3 +144,13 @@ def test_holm_is_statsmodels_holm():
         values[0] = values[-1]  # ties
         assert holm(values) == pytest.approx(multipletests(values, method="holm")[1])
     assert holm([]).size == 0
+
+
+def test_more_samples_an_instance_narrow_the_interval_of_a_difference_of_rare_successes():
+    """Bonett and Price's added pairs weigh as pairs of samples do, not as pairs of instances."""
+    generator = np.random.default_rng(3)
+    once, often = (generator.binomial(k, 0.02, (2, 400)) / k for k in (1, 16))
+    one, many = (paired_difference(*sides) for sides in (once, often))
+    assert many.high - many.low < 0.4 * (one.high - one.low)
+    ideal = 2 * 1.966 * np.std(often[0] - often[1], ddof=1) / 20
+    assert ideal < many.high - many.low < 1.25 * ideal
