@@ -29,6 +29,7 @@ ALPHA, POWER = 0.05, 0.8
 _DIGITS = 10
 TRUNCATED_WARNING = 0.05
 _LISTED_READINGS = 200
+_UNPAIRED = "the splits are not paired"
 
 
 @dataclass(frozen=True)
@@ -133,6 +134,7 @@ def _split(
         return _first_correct(episode) if checks.get("perception") and checks.get("rule") else None
 
     names = list(dict.fromkeys(name for turn in firsts for name in turn.verdict.checks))
+    outcomes = _counted([turn.verdict.outcome for turn in firsts], task.environment.outcomes)
     return SplitResult(
         role=spec.role,
         shift=spec.shift,
@@ -155,7 +157,18 @@ def _split(
                 ),
             )
         ),
-        outcomes=_counted([turn.verdict.outcome for turn in firsts], task.environment.outcomes),
+        outcomes=outcomes,
+        outcome_rates={
+            outcome: _needed(
+                _share(
+                    played,
+                    lambda episode, outcome=outcome: float(  # type: ignore[misc]
+                        first(episode).verdict.outcome == outcome
+                    ),
+                )
+            )
+            for outcome in outcomes
+        },
         extractions=_counted([turn.verdict.extraction for turn in firsts]),
         truncated=_needed(
             _share(played, lambda episode: float(first(episode).response.finish_reason == "length"))
@@ -280,12 +293,15 @@ def _against_id(
         for side in chances
     ]
     stickiness, no_stickiness = _stickiness(task, settings, played[name], spec)
+    retention, no_retention = _retention(played, name, means) if paired else (None, _UNPAIRED)
     return GeneralizationResult(
         shift=spec.shift,
         paired=paired,
         gap=_difference(first_gap),
         gap_at_viter=_difference(gap(lambda episode: float(episode.solved_within(last)))),
         chance_gap=None if means[0] is None or means[1] is None else _round(means[0] - means[1]),
+        retention=retention,
+        retention_reason=no_retention,
         decomposition=decomposition,
         decomposition_reason=reason,
         stickiness=stickiness,
@@ -295,11 +311,23 @@ def _against_id(
     )
 
 
+def _retention(
+    played: Mapping[str, Sequence[_Played]], name: str, chances: Sequence[float | None]
+) -> tuple[Rate | None, str | None]:
+    """The share of the skill beyond chance that is left on the OOD split."""
+    inside, out = chances
+    if inside is None or out is None:
+        return None, "the task states no chance level"
+    scores, clusters = _aligned(played, ["id", name], _first_correct)
+    found, reason = stats.retention(scores[0], scores[1], inside, out, clusters)
+    return None if found is None else _rate(found), reason
+
+
 def _decomposition(
     task: Task, played: Mapping[str, Sequence[_Played]], name: str
 ) -> tuple[Decomposition | None, str | None]:
     if not task.protocol.paired:
-        return None, "the splits are not paired"
+        return None, _UNPAIRED
     controls = {
         split.spec.numbers: control
         for control, split in task.splits.items()

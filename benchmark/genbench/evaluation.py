@@ -52,17 +52,17 @@ def read_results(folder: Path) -> Results:
     from pydantic import ValidationError
 
     from genbench.errors import StoreError
-    from genbench.results import SCHEMA_VERSION
+    from genbench.results_versions import READABLE, upgraded
 
     raw = read_json(folder / "results.json")
     version = raw.get("schema_version")
-    if version != SCHEMA_VERSION:
+    if version not in READABLE:
         raise StoreError(
             f"{folder}/results.json has the schema version {version}; this genbench reads "
-            f"{SCHEMA_VERSION}"
+            f"{' and '.join(map(str, READABLE))}"
         )
     try:
-        return Results.model_validate(raw)
+        return Results.model_validate(upgraded(raw))
     except ValidationError as error:
         fault = error.errors()[0]
         where = ".".join(map(str, fault["loc"]))

@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""2 added `outcome_rates` and `retention`; `results_versions` reads 1."""
 
 
 class _Strict(BaseModel):
@@ -48,6 +49,9 @@ class SplitResult(_Strict):
     pass_hat_k: dict[str, Rate] | None = Field(description="k -> all of k samples right")
     strict_success_rate: Rate = Field(description="right and in the strict answer format")
     outcomes: dict[str, int]
+    outcome_rates: dict[str, Rate] | None = Field(
+        description="the outcomes as shares; null in results of schema version 1"
+    )
     extractions: dict[str, int]
     truncated: Rate = Field(description="responses cut off at the token limit")
     checks: dict[str, Rate | None] = Field(description="of responses that expose the check")
@@ -87,6 +91,10 @@ class GeneralizationResult(_Strict):
     gap: DifferenceResult
     gap_at_viter: DifferenceResult
     chance_gap: float | None
+    retention: Rate | None = Field(
+        description="(OOD - chance) / (ID - chance); only paired, and only where ID is above chance"
+    )
+    retention_reason: str | None
     decomposition: Decomposition | None
     decomposition_reason: str | None
     stickiness: Rate | None = Field(description="right under the training rule")

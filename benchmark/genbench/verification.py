@@ -20,6 +20,7 @@ from genbench.evaluation import Evaluation, read_results, results_of
 from genbench.models.interface import Identity, LoadOptions
 from genbench.records import EpisodeRecord, episode_key
 from genbench.registry import load_task
+from genbench.results_versions import as_of
 from genbench.runner import play, replay
 from genbench.settings import IMPORTED, RunSettings
 from genbench.store import EPISODES, RESULTS, RUN, RunFolder, differences, read_json
@@ -228,7 +229,8 @@ def _result_faults(evaluation: Evaluation, records: list[EpisodeRecord]) -> Iter
         ("there", "in results.json"),
     )
     again = results_of(evaluation, records, folder.episodes_sha256(), stored["sampling"])
-    expected = again.model_dump(mode="json")
+    version = read_json(folder.path / RESULTS)["schema_version"]
+    expected = as_of(again.model_dump(mode="json"), version)
     del stored["genbench_version"], expected["genbench_version"]
     yield from differences(stored, expected, "results.json", _WORDS)
 

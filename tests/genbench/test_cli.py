@@ -151,3 +151,35 @@ def test_several_tasks_are_scored_in_one_go_and_printed_as_json(tmp_path):
     assert result.returncode == 0
     names = [found["task"]["name"] for found in json.loads(result.stdout)]
     assert names == ["gp-ood-rule", "gp-ood-target"]
+
+
+def test_a_reader_that_stops_reading_is_no_error_to_report():
+    listing = subprocess.Popen(
+        [GENBENCH, "tasks", "list"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    listing.stdout.close()
+    assert listing.stderr.read() == ""
+    listing.wait()
+
+
+@pytest.mark.parametrize("task", ["gp-ood-rule", "gp-ood-rule-family"])
+@pytest.mark.parametrize("width", [80, 200])
+def test_the_table_of_a_run_fits_the_terminal_and_cuts_nothing(tmp_path, task, width):
+    import io
+
+    from rich.console import Console
+
+    import genbench
+    from genbench.cli import tables
+
+    results = genbench.run("agent:memoriser", task, output=tmp_path, limit=20)
+    shown = io.StringIO()
+    tables.print_results(results, console=Console(file=shown, width=width, highlight=False))
+    lines = [line.rstrip() for line in shown.getvalue().splitlines()]
+    assert not [line for line in lines if "…" in line]
+    start = next(number for number, line in enumerate(lines) if line.startswith("split "))
+    table = lines[start : lines.index("", start)]
+    assert max(map(len, table)) <= width
+    split = results.splits["id"]
+    assert sum(tables.rate(split.success_rate) in line for line in table) >= 1
+    assert len(table) == (1 if width == 200 else 2) * (1 + len(results.splits))

@@ -66,6 +66,33 @@ def test_a_rate_of_a_hundred_percent_has_an_interval(results):
     assert high == 1
 
 
+def test_every_outcome_has_its_share_with_an_interval(results):
+    for found in results.values():
+        for split in found.splits.values():
+            total = sum(split.outcomes.values())
+            assert set(split.outcome_rates) == set(split.outcomes)
+            for outcome, share in split.outcome_rates.items():
+                assert share.value == pytest.approx(split.outcomes[outcome] / total)
+                low, high = share.ci95
+                assert 0 <= low <= share.value <= high <= 1
+                assert low < high
+    right = results["random"].splits["ood"]
+    assert right.outcome_rates["correct"] == right.success_rate
+
+
+def test_retention_is_the_share_of_the_skill_beyond_chance_that_is_left(results):
+    kept = {kind: found.generalization["ood"].retention for kind, found in results.items()}
+    assert kept["oracle"].value == pytest.approx(1, abs=0.01)
+    found = results["memoriser"]
+    chance = [found.splits[name].chance for name in ("id", "ood")]
+    assert kept["memoriser"].value == pytest.approx((0 - chance[1]) / (1 - chance[0]))
+    low, high = kept["memoriser"].ci95
+    assert low <= 0 <= high
+    for kind in ("random", "broken"):
+        assert kept[kind] is None
+        assert "not above chance" in results[kind].generalization["ood"].retention_reason
+
+
 def test_the_random_agent_scores_the_printed_chance(results):
     for split in results["random"].splits.values():
         assert split.success_rate.ci95[0] <= split.chance <= split.success_rate.ci95[1]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import genbench
+import genbench.errors
 from genbench.verification import verify_run
 
 GENBENCH = str(Path(sys.executable).with_name("genbench"))
@@ -184,6 +185,33 @@ def test_a_run_folder_cannot_switch_on_what_runs_code(copy):
     result = command("verify", copy, "--regenerate", 1)
     assert result.returncode == 2
     assert "repeat --model-args trust_remote_code=true" in result.stderr
+
+
+def as_version_1(results):
+    """What genbench wrote before it knew shares of outcomes and retention."""
+    results["schema_version"] = 1
+    for split in results["splits"].values():
+        del split["outcome_rates"]
+    for found in results["generalization"].values():
+        del found["retention"], found["retention_reason"]
+
+
+def test_results_of_schema_version_1_are_read_and_verified(copy):
+    edit(copy, "results.json", as_version_1)
+    assert verify_run(copy).passed
+    results = genbench.load_run(copy).results
+    assert results.splits["id"].outcome_rates is None
+    assert "schema version 1" in results.generalization["ood"].retention_reason
+    edit(copy, "results.json", lambda results: results["splits"]["ood"].update(n=13))
+    found = verify_run(copy)
+    assert not found.passed
+    assert "splits.ood.n" in found.differences[0]
+
+
+def test_damaged_results_of_schema_version_1_are_named(copy):
+    edit(copy, "results.json", lambda results: results.update(schema_version=1, splits=[3]))
+    with pytest.raises(genbench.errors.StoreError, match=r"is damaged: splits"):
+        genbench.load_run(copy)
 
 
 def test_a_run_of_another_task_version_is_named(copy):

@@ -10,7 +10,13 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from genbench.results import DifferenceResult, GeneralizationResult, Rate, Results
+    from genbench.results import (
+        DifferenceResult,
+        GeneralizationResult,
+        Rate,
+        Results,
+        SplitResult,
+    )
 
 _WIDTH = 118
 
@@ -54,9 +60,11 @@ def plain_console() -> Console:
     return console if console.is_terminal else Console(highlight=False, width=_WIDTH)
 
 
-def print_results(results: Results, folder: Path | None = None) -> None:
-    """The table of a run: splits, gaps, and where the folder is."""
-    console = plain_console()
+def print_results(
+    results: Results, folder: Path | None = None, console: Console | None = None
+) -> None:
+    """The table of a run: splits, gaps, and where the folder is; on standard output by default."""
+    console = console or plain_console()
     settings = results.settings
     mode = "greedy" if settings["temperature"] == 0 else f"T={settings['temperature']:g}"
     if settings["backend"] in ("agent", "import"):
@@ -71,10 +79,12 @@ def print_results(results: Results, folder: Path | None = None) -> None:
             style="bold",
         )
     )
-    console.print(_splits(results))
+    for table in _fitting(console, [_splits(results)], _splits_in_two(results)):
+        console.print(table)
     if any(len(split.success_at) > 1 for split in results.splits.values()):
         console.print()
-        console.print(_attempts(results))
+        for table in _fitting(console, [_attempts(results)], [_attempts_down(results)]):
+            console.print(table)
     if results.settings["samples"] > 1:
         console.print()
         console.print(_samples(results))
@@ -102,24 +112,48 @@ def _unusual(results: Results) -> str:
     return "".join(f", {item}" for item in shown)
 
 
-def _splits(results: Results) -> Table:
+def _fitting(console: Console, wide: list[Table], narrow: list[Table]) -> list[Table]:
+    """The wide tables where the console has room for them."""
+    anything = console.options.update_width(10_000)
+    needed = max(console.measure(table, options=anything).maximum for table in wide)
+    return wide if needed <= console.width else narrow
+
+
+def _columns(first: str, *others: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("split", no_wrap=True)
-    table.add_column("rule", overflow="fold")
-    for title in ("n", "clusters", "success (95% CI)", "chance", "rule read", "truncated"):
-        table.add_column(title, justify="right")
-    for name, split in results.splits.items():
-        table.add_row(
-            name,
-            split.rule or "",
-            str(split.n),
-            str(split.clusters),
-            rate(split.success_rate),
-            percent(split.chance),
-            _of_all(split.checks.get("rule"), split.n),
-            percent(split.truncated.value),
-        )
+    table.add_column(first, no_wrap=True)
+    for title in others:
+        table.add_column(title, justify="right", no_wrap=True)
     return table
+
+
+def _splits(results: Results) -> Table:
+    titles = ("n", "clusters", "success (95% CI)", "chance", "rule read", "truncated")
+    table = _columns("split", "rule", *titles)
+    table.columns[1].justify = "left"
+    for name, split in results.splits.items():
+        table.add_row(name, split.rule or "", *_success(split), *_reading(split))
+    return table
+
+
+def _splits_in_two(results: Results) -> list[Table]:
+    """The same for a narrow terminal."""
+    success = _columns("split", "n", "clusters", "success (95% CI)", "chance")
+    reading = _columns("", "rule read", "truncated", "rule")
+    reading.columns[-1].justify = "left"
+    for name, split in results.splits.items():
+        success.add_row(name, *_success(split))
+        reading.add_row(name, *_reading(split), split.rule or "")
+    return [success, reading]
+
+
+def _success(split: SplitResult) -> tuple[str, ...]:
+    size = (str(split.n), str(split.clusters))
+    return (*size, rate(split.success_rate), percent(split.chance))
+
+
+def _reading(split: SplitResult) -> tuple[str, str]:
+    return _of_all(split.checks.get("rule"), split.n), percent(split.truncated.value)
 
 
 def _of_all(found: Rate | None, n: int) -> str:
@@ -129,15 +163,30 @@ def _of_all(found: Rate | None, n: int) -> str:
     return percent(found.value) + ("" if found.n == n else f" of {found.n}")
 
 
+def _asked_again(results: Results) -> dict[str, SplitResult]:
+    return {name: split for name, split in results.splits.items() if len(split.success_at) > 1}
+
+
 def _attempts(results: Results) -> Table:
     """success@k of the splits that are asked more than once."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    asked = {name: split for name, split in results.splits.items() if len(split.success_at) > 1}
-    table.add_column("success within")
-    for k in max((split.success_at for split in asked.values()), key=len):
-        table.add_column("1 attempt, %" if k == "1" else f"{k}", justify="right")
+    asked = _asked_again(results)
+    most = max((split.success_at for split in asked.values()), key=len)
+    table = _columns("success within", *("1 attempt, %" if k == "1" else k for k in most))
     for name, split in asked.items():
         table.add_row(name, *(short_rate(found) for found in split.success_at.values()))
+    return table
+
+
+def _attempts_down(results: Results) -> Table:
+    """The same with a line a number of attempts, for a narrow terminal."""
+    asked = _asked_again(results)
+    table = _columns("success within", *(f"{name}, %" for name in asked))
+    for k in max((split.success_at for split in asked.values()), key=len):
+        cells = [split.success_at.get(k) for split in asked.values()]
+        table.add_row(
+            f"{k} attempt{'s' if k != '1' else ''}",
+            *("-" if found is None else short_rate(found) for found in cells),
+        )
     return table
 
 
@@ -165,6 +214,7 @@ def _print_generalization(
         rows.append(("  of it: reading the rule", difference(found.decomposition.rule)))
     if found.chance_gap is not None:
         rows.append(("gap of chance", f"{100 * found.chance_gap:+.2f} pp"))
+    rows.append(("retention beyond chance", _retention(found, name)))
     rows.append(
         (
             "stickiness",
@@ -202,6 +252,12 @@ def _print_generalization(
     console.print(table)
 
 
+def _retention(found: GeneralizationResult, name: str) -> str:
+    if found.retention is None:
+        return f"- ({found.retention_reason})"
+    return f"{rate(found.retention)} of the success on id is left on {name}"
+
+
 def _print_footer(console: Console, results: Results, folder: Path | None) -> None:
     first = next(iter(results.generalization.values()))
     console.print()
@@ -218,6 +274,7 @@ def _print_footer(console: Console, results: Results, folder: Path | None) -> No
     notes = [
         f"contamination: {text}",
         f"methods: rates {results.splits['id'].success_rate.method}; gap {first.gap.method}; "
+        f"{f'retention {first.retention.method}; ' if first.retention else ''}"
         f"cluster: {results.task.cluster}",
     ]
     may = {
