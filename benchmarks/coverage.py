@@ -1,11 +1,11 @@
 """How often the intervals of `genbench.stats` cover and its tests raise a false alarm.
 
-    python benchmarks/coverage.py [--quick] [--draws 500]
+    python benchmarks/coverage.py [--quick] [--summary] [--draws 500]
 
 Two kinds of Markdown tables. Without clusters: exact, by enumeration. With clusters, and for
 seeds, slopes, matched compute, retention and forgetting: simulated settings of known truth, those
 that the tests play (needs the extra `test`), each with its Monte Carlo interval. `--quick` plays
-the settings of the main task alone.
+the settings of the main task alone; `--summary` prints the worst setting of each method.
 """
 
 from __future__ import annotations
@@ -82,38 +82,62 @@ def exact_tables(truths: Any) -> None:
     )
 
 
-def simulated_tables(simulations: Any, quick: bool, draws: int) -> None:
+HEADER = ["setting", "truth", "draws", "covered", "p <= 0.05 without a difference"]
+
+
+def simulated_tables(simulations: Any, quick: bool, summary: bool, draws: int) -> None:
     cases = [case for case in simulations.CASES if case.quick or not quick]
     ordered = sorted(cases, key=lambda case: case.method)  # stable: settings keep their order
+    worst = []
     for method, group in groupby(ordered, key=lambda case: case.method):
-        rows = []
-        for index, case in enumerate(ordered_group := list(group)):
-            if sys.stderr.isatty():
-                print(
-                    f"\r\033[K{method}: {index + 1} of {len(ordered_group)}",
-                    end="",
-                    file=sys.stderr,
-                    flush=True,
-                )
-            found = simulations.measure(case, draws)
-            rows.append(
-                [
-                    case.setting,
-                    f"{case.truth:+.3f}" if case.truth else "0",
-                    str(found.draws),
-                    "-" if case.alarms_only else monte_carlo(found.covered, found.draws),
-                    "-"
-                    if found.alarms is None or case.truth
-                    else monte_carlo(found.alarms, found.draws),
-                ]
-            )
-        if sys.stderr.isatty():
-            print("\r\033[K", end="", file=sys.stderr)
-        table(
-            f"{method} (simulated)",
-            ["setting", "truth", "draws", "covered", "p <= 0.05 without a difference"],
-            rows,
-        )
+        measured = []
+        settings = list(group)
+        for index, case in enumerate(settings):
+            progress(f"{method}: {index + 1} of {len(settings)}")
+            measured.append((case, simulations.measure(case, draws)))
+        progress("")
+        if summary:
+            worst.append([method, *worst_of(measured)])
+        else:
+            table(f"{method} (simulated)", HEADER, map(row, measured))
+    if summary:
+        header = ["method", "settings", "least coverage", "most p <= 0.05 without a difference"]
+        table(f"The worst of each method's settings ({draws} draws a setting)", header, worst)
+
+
+def progress(text: str) -> None:
+    if sys.stderr.isatty():
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+
+
+def row(measured: Any) -> list[str]:
+    case, found = measured
+    return [
+        case.setting,
+        f"{case.truth:+.3f}" if case.truth else "0",
+        str(found.draws),
+        "-" if case.alarms_only else monte_carlo(found.covered, found.draws),
+        "-" if found.alarms is None or case.truth else monte_carlo(found.alarms, found.draws),
+    ]
+
+
+def worst_of(measured: Sequence[Any]) -> list[str]:
+    """How many settings, and in words where coverage is least and alarms are most."""
+    covered = [(case, found) for case, found in measured if found.draws and not case.alarms_only]
+    alarming = [
+        (case, found)
+        for case, found in measured
+        if found.draws and found.alarms is not None and not case.truth
+    ]
+    least = min(covered, key=lambda one: one[1].covered / one[1].draws, default=None)
+    most = max(alarming, key=lambda one: one[1].alarms / one[1].draws, default=None)
+    return [
+        str(len(measured)),
+        "-"
+        if least is None
+        else f"{monte_carlo(least[1].covered, least[1].draws)}: {least[0].setting}",
+        "-" if most is None else f"{monte_carlo(most[1].alarms, most[1].draws)}: {most[0].setting}",
+    ]
 
 
 def monte_carlo(hits: int, draws: int) -> str:
@@ -127,6 +151,7 @@ def monte_carlo(hits: int, draws: int) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--quick", action="store_true", help="the main task's settings alone")
+    parser.add_argument("--summary", action="store_true", help="each method's worst setting alone")
     parser.add_argument("--draws", type=int, default=500, help="simulated runs a setting")
     options = parser.parse_args()
     if options.draws < 1:
@@ -137,7 +162,7 @@ def main() -> None:
 
     begun = time.perf_counter()
     exact_tables(truths)
-    simulated_tables(simulations, options.quick, options.draws)
+    simulated_tables(simulations, options.quick, options.summary, options.draws)
     print(f"\n{time.perf_counter() - begun:.0f} s")
 
 
