@@ -1,0 +1,94 @@
+"""Text and tables that fit the terminal: figures are never cut, words never broken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_ENDLESS = 10_000
+
+
+@dataclass(frozen=True)
+class Row:
+    """A quantity; `word` is a verdict beside its name, where the table has such a column."""
+
+    name: str
+    figures: tuple[str, ...]
+    word: str | None = None
+
+
+def say(console: Console, text: str, *, bold: bool = False) -> None:
+    """A line; wrapped between words on a terminal, whole elsewhere, where programs read it."""
+    from rich.text import Text
+
+    console.print(Text(text, style="bold" if bold else ""), soft_wrap=not console.is_terminal)
+
+
+def print_rows(
+    console: Console, titles: Sequence[str], rows: Sequence[Row], *, heads: Sequence[str] = ("",)
+) -> None:
+    """A table: a column for each of `heads` (the name's and the word's), and for each of `titles`.
+
+    Where it is wider than the terminal, each name stands on a line of its own above its figures.
+    """
+    from rich.measure import Measurement
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for title in heads:
+        table.add_column(title, no_wrap=True)
+    for title in titles:
+        table.add_column(title, justify="right", no_wrap=True)
+    for row in rows:
+        first = (row.name,) if row.word is None else (row.name, row.word)
+        table.add_row(*(Text(cell) for cell in (*first, *row.figures)))
+    endless = console.options.update(width=_ENDLESS)
+    if Measurement.get(console, endless, table).maximum <= console.width:
+        console.print(table)
+        return
+    for line in _stacked(titles, rows):
+        console.print(Text(line), soft_wrap=True)
+
+
+def _stacked(titles: Sequence[str], rows: Sequence[Row]) -> Iterator[str]:
+    widths = [
+        max(len(title), *(len(row.figures[index]) for row in rows))
+        for index, title in enumerate(titles)
+    ]
+
+    def line(cells: Sequence[str]) -> str:
+        padded = (cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
+        return "  " + "  ".join(padded)
+
+    yield line(titles)
+    for row in rows:
+        yield row.name if row.word is None else f"{row.name}: {row.word}"
+        yield line(row.figures)
+
+
+def print_words(console: Console, title: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
+    """A table of words; a list where that is wider than the terminal. `-` stands for no word."""
+    from rich.measure import Measurement
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for head in (title, *columns):
+        table.add_column(Text(head), no_wrap=True)
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in (row.name, *row.figures)))
+    endless = console.options.update(width=_ENDLESS)
+    if Measurement.get(console, endless, table).maximum <= console.width:
+        console.print(table)
+        return
+    width = max(map(len, columns))
+    for row in rows:
+        say(console, row.name)
+        for column, word in zip(columns, row.figures, strict=True):
+            if word != "-":
+                say(console, f"  {column.ljust(width)}  {word}")
