@@ -24,7 +24,7 @@ from genbench.pairing import PairedRuns, pair
 from genbench.reading import Word, direction, read
 from genbench.results import DifferenceResult
 from genbench.scores import ScoredRun
-from genbench.selection import TaskRuns, select_comparison
+from genbench.selection import TaskRuns, notes_of_tasks, select_comparison
 from genbench.training_seeds import method_comparisons, seed_comparisons
 
 ALPHA, POWER = 0.05, 0.8
@@ -139,12 +139,18 @@ def _comparison(selected: Sequence[TaskRuns], paired: Sequence[PairedRuns]) -> C
         for task, found in zip(selected, paired, strict=True)
     ]
     only = tasks[0] if len(tasks) == 1 else None
-    notes = []
-    for task, found in zip(tasks, paired, strict=True):
-        where = "" if only else f"{task.label}: "
-        notes += [f"{where}{note}" for note in found.notes]
-        if found.regraded is not None:
-            notes.append(f"{where}stickiness is not compared: {found.regraded}")
+    notes = notes_of_tasks(
+        [
+            (
+                task.label,
+                [
+                    *found.notes,
+                    *([f"stickiness is not compared: {found.regraded}"] if found.regraded else []),
+                ],
+            )
+            for task, found in zip(tasks, paired, strict=True)
+        ]
+    )
     return Comparison(
         task=None if only is None else only.task,
         verify_iters=None if only is None else only.verify_iters,

@@ -59,7 +59,7 @@ def read_results(folder: Path) -> Results:
     if version != SCHEMA_VERSION:
         raise StoreError(
             f"{folder}/results.json has the schema version {version}; this genbench reads "
-            f"{SCHEMA_VERSION}"
+            f"{SCHEMA_VERSION}: use the version that wrote it, or score the checkpoint again"
         )
     try:
         return Results.model_validate(raw)

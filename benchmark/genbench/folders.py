@@ -24,7 +24,13 @@ def find_runs(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     for path in paths:
         if not path.is_dir():
             what = f"{path} is a file" if path.exists() else f"there is no folder {path}"
-            raise UsageError(f"{what}: give run folders, or a folder of them")
+            inside = path.is_file() and _is_run(path.parent)
+            give = (
+                f"give its folder, {path.parent}"
+                if inside
+                else ("give run folders, or a folder of them")
+            )
+            raise UsageError(f"{what}: {give}")
         found = [path] if _is_run(path) else _below(path)
         if not found:
             raise UsageError(
@@ -64,7 +70,7 @@ def read_run(folder: Path) -> StoredRun:
     if version != RUN_SCHEMA_VERSION:
         raise StoreError(
             f"{folder / RUN} has the schema version {version}; this genbench reads "
-            f"{RUN_SCHEMA_VERSION}"
+            f"{RUN_SCHEMA_VERSION}: use the version that wrote it, or score the checkpoint again"
         )
     try:
         RunSettings.model_validate(results.settings)

@@ -37,7 +37,7 @@ from genbench.errors import UsageError
 from genbench.pairing import PairedRuns, pair
 from genbench.results import ModelResult, TaskResult
 from genbench.scores import ScoredRun
-from genbench.selection import TaskRuns, select_gate
+from genbench.selection import TaskRuns, notes_of_tasks, select_gate
 from genbench.stats.margin import METHOD, MarginTest, margin_test
 
 SCHEMA_VERSION = 2
@@ -188,11 +188,9 @@ def check(
         candidate=None if only is None else only.candidate,
         baseline=None if only is None else only.baseline,
         quantities=quantities,
-        notes=[
-            note if only else f"{task.label}: {note}"
-            for task, found in zip(tasks, paired, strict=True)
-            for note in found.notes
-        ],
+        notes=notes_of_tasks(
+            [(task.label, found.notes) for task, found in zip(tasks, paired, strict=True)]
+        ),
         tasks=tasks,
     )
 

@@ -39,16 +39,15 @@ def is_imported(run: StoredRun) -> bool:
 def question_differences(one: StoredRun, other: StoredRun) -> list[str]:
     """How the questions of two runs differ; nothing where they were asked the same."""
     words = (f"in {one.folder}", f"in {other.folder}")
-    found = differences(
-        one.results.task.model_dump(mode="json"),
-        other.results.task.model_dump(mode="json"),
-        "task",
-        words,
-    )
-    sides = [question_settings(run) for run in (one, other)]
-    shared = [name for name in sides[0] if name in sides[1]]
-    settings = [{name: side[name] for name in shared} for side in sides]
-    return found + differences(settings[0], settings[1], "settings", words)
+    for part in ("name", "version", "fingerprint", "cluster"):
+        sides = [getattr(run.results.task, part) for run in (one, other)]
+        if sides[0] != sides[1]:
+            # Of other tasks and versions, everything else differs too.
+            return differences(sides[0], sides[1], f"task.{part}", words)
+    asked = [question_settings(run) for run in (one, other)]
+    shared = [name for name in asked[0] if name in asked[1]]
+    settings = [{name: side[name] for name in shared} for side in asked]
+    return differences(settings[0], settings[1], "settings", words)
 
 
 def group_by_questions(runs: Sequence[StoredRun]) -> list[list[StoredRun]]:

@@ -51,9 +51,10 @@ def pair(
     Without `stickiness` no response is graded again. Raises UsageError, naming the difference,
     where two cannot be compared.
     """
-    for number, one in enumerate(stored):
-        for other in stored[:number]:
-            _refuse_the_same(other, one, same_weights)
+    if not same_weights:
+        for number, one in enumerate(stored):
+            for other in stored[:number]:
+                refuse_the_same(other, one)
     for other in stored[1:]:
         refuse_other_questions(stored[0], other)
     task, reason = _task(stored[0]) if stickiness else (None, "it was not asked for")
@@ -61,7 +62,7 @@ def pair(
     for run in runs[1:]:
         _refuse_other_instances(runs[0], run)
     notes = [note for other in stored[1:] for note in _notes(stored[0], other)]
-    return PairedRuns(runs, tuple(notes), reason)
+    return PairedRuns(runs, tuple(dict.fromkeys(notes)), reason)
 
 
 def read_checked(folder: Path) -> StoredRun:
@@ -75,10 +76,9 @@ def read_checked(folder: Path) -> StoredRun:
     return stored
 
 
-def _refuse_the_same(one: StoredRun, other: StoredRun, same_weights: bool) -> None:
-    if one.folder.resolve() == other.folder.resolve():
-        raise UsageError(f"{other.folder} is given twice: a run cannot be held against itself")
-    if not same_weights and one.results.settings_hash == other.results.settings_hash:
+def refuse_the_same(one: StoredRun, other: StoredRun) -> None:
+    """Raise UsageError for the same checkpoint under the same settings."""
+    if one.results.settings_hash == other.results.settings_hash:
         raise UsageError(
             f"{one.folder} and {other.folder} are the same run: the same weights "
             f"({one.results.model.name}) under the same settings"
@@ -91,7 +91,8 @@ def refuse_other_questions(one: StoredRun, other: StoredRun) -> None:
     if found:
         raise UsageError(
             "these runs were not asked the same questions in the same way, so their difference "
-            f"would say nothing of the checkpoints: {'; '.join(found)}"
+            f"would say nothing of the checkpoints: {'; '.join(found)}. Score one of them again as "
+            "the other was, or leave it out"
         )
 
 

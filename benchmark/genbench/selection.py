@@ -18,7 +18,7 @@ from genbench.grouping import (
     question_differences,
 )
 from genbench.labels import clean
-from genbench.pairing import read_checked, refuse_other_questions
+from genbench.pairing import read_checked, refuse_other_questions, refuse_the_same
 
 _ONE_BASELINE_EACH = (
     "; --baseline takes one folder: repeat it, or give it the folder that holds all of the "
@@ -66,8 +66,10 @@ def select_comparison(
     if base is None:
         bases = bases[:1]
     _refuse_several_checkpoints(bases, "the base", "name one of its runs with --base")
+    skipped = f" (unfinished and left out: {', '.join(map(str, unfinished))})" if unfinished else ""
+    _refuse_one_checkpoint(runs, skipped)
     groups = group_by_questions(runs)
-    chosen = [_base_of(group, bases, runs) for group in groups]
+    chosen = [_base_of(group, bases, runs, skipped) for group in groups]
     ordered = [
         [one, *(run for run in group if run is not one)]
         for one, group in zip(chosen, groups, strict=True)
@@ -76,7 +78,7 @@ def select_comparison(
         if len(group) == 1:
             raise UsageError(
                 f"{group[0].folder} is the base's run on {group[0].results.task.name}, and no "
-                "other checkpoint was scored there: score one, or leave that run out"
+                f"other checkpoint was scored there: score one, or leave that run out{skipped}"
             )
     selected = [
         TaskRuns(label, group[0], tuple(group[1:]), tuple(names))
@@ -118,7 +120,7 @@ def _side(paths: Sequence[Path], what: str, hint: str) -> list[StoredRun]:
     finished, unfinished = find_runs(paths)
     refuse_unfinished(unfinished, skippable=False)
     runs = [read_checked(folder) for folder in finished]
-    _refuse_several_checkpoints(runs, what, f"leave the other's runs out{hint}")
+    _refuse_several_checkpoints(runs, what, f"give its runs alone{hint}")
     for group in group_by_questions(runs):
         if len(group) > 1:
             raise UsageError(
@@ -161,7 +163,10 @@ def _matched(
 
 
 def _base_of(
-    group: Sequence[StoredRun], bases: Sequence[StoredRun], runs: Sequence[StoredRun]
+    group: Sequence[StoredRun],
+    bases: Sequence[StoredRun],
+    runs: Sequence[StoredRun],
+    skipped: str,
 ) -> StoredRun:
     """The base's run among runs that were asked the same. Raises UsageError."""
     key = checkpoint_key(bases[0])
@@ -172,6 +177,7 @@ def _base_of(
         alike = [run for run in found if other_settings(run) == other_settings(bases[0])]
         found = alike if len(alike) == 1 else found
     if len(found) > 1:
+        refuse_the_same(found[0], found[1])
         raise UsageError(
             f"{found[0].folder} and {found[1].folder} are both runs of the base on "
             f"{found[0].results.task.name}: leave one out, or name the base's run with --base"
@@ -186,7 +192,23 @@ def _base_of(
     raise UsageError(
         f"the base, {name}, has no run on {stranger.results.task.name}, so {stranger.folder} has "
         f"nothing to be held against: score {name} there in the same way, or leave that run out"
+        f"{skipped}"
     )
+
+
+def _refuse_one_checkpoint(runs: Sequence[StoredRun], skipped: str) -> None:
+    """Where every task has one run, and all are of one checkpoint, nothing is compared."""
+    if len({checkpoint_key(run) for run in runs}) > 1:
+        return
+    for number, run in enumerate(runs):
+        for other in runs[:number]:
+            if not question_differences(other, run):
+                return
+    if len({run.results.task.name for run in runs}) == len(runs):
+        raise UsageError(
+            f"every run found is one of {runs[0].results.model.name}: a comparison takes the runs "
+            f"of another checkpoint, too{skipped}"
+        )
 
 
 def _refuse_several_checkpoints(runs: Sequence[StoredRun], what: str, hint: str) -> None:
@@ -203,4 +225,15 @@ def _refuse_several_checkpoints(runs: Sequence[StoredRun], what: str, hint: str)
 def _refuse_twice(paths: Sequence[Path]) -> None:
     for number, path in enumerate(paths):
         if path.resolve() in {other.resolve() for other in paths[:number]}:
-            raise UsageError(f"{path} is given twice: a run cannot be held against itself")
+            raise UsageError(f"{path} is given twice: leave one out")
+
+
+def notes_of_tasks(tasks: Sequence[tuple[str, Sequence[str]]]) -> list[str]:
+    """The notes on every task, each once, with the tasks it is about where there are several."""
+    found: dict[str, list[str]] = {}
+    for label, notes in tasks:
+        for note in notes:
+            found.setdefault(note, []).append(label)
+    if len(tasks) == 1:
+        return list(found)
+    return [f"{', '.join(labels)}: {note}" for note, labels in found.items()]

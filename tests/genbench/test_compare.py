@@ -291,6 +291,18 @@ def test_one_run_twice_is_refused(folders, command, tmp_path):
     assert "two run folders or more" in done.stderr
 
 
+def test_runs_of_one_checkpoint_alone_are_no_comparison(grid, command):
+    done = command("compare", grid["oracle", TASKS[0]], grid["oracle", TASKS[1]])
+    assert done.returncode == 2
+    assert "every run found is one of agent:oracle" in done.stderr
+
+
+def test_a_file_of_a_run_is_refused_with_its_folder(folders, command):
+    done = command("compare", folders["oracle"] / "results.json", folders["memoriser"])
+    assert done.returncode == 2
+    assert f"is a file: give its folder, {folders['oracle']}" in done.stderr
+
+
 def test_runs_on_other_instances_are_refused(folders, tmp_path):
     fewer = run("memoriser", tmp_path, limit=LIMIT - 5)
     fingerprint = genbench.load_run(folders["oracle"]).results.task.fingerprint

@@ -45,14 +45,16 @@ def check(
     from pathlib import Path
 
     from genbench import gate, gate_reports
+    from genbench.cli.layout import waiting
 
-    result = gate.check(
-        [Path(run) for run in runs],
-        [Path(run) for run in baseline],
-        max_drop=max_drop,
-        alpha=alpha,
-        on_inconclusive=on_inconclusive,  # type: ignore[arg-type]  # checked above
-    )
+    with waiting("reading and judging the runs"):
+        result = gate.check(
+            [Path(run) for run in runs],
+            [Path(run) for run in baseline],
+            max_drop=max_drop,
+            alpha=alpha,
+            on_inconclusive=on_inconclusive,  # type: ignore[arg-type]  # checked above
+        )
     if as_json:
         typer.echo(result.model_dump_json(indent=1))
     else:

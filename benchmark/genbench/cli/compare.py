@@ -44,12 +44,14 @@ def compare(
     from pathlib import Path
 
     from genbench import comparison, comparison_tables
+    from genbench.cli.layout import waiting
 
-    found = comparison.compare(
-        [Path(run) for run in runs],
-        None if base is None else Path(base),
-        skip_unfinished=skip_unfinished,
-    )
+    with waiting("reading and comparing the runs"):
+        found = comparison.compare(
+            [Path(run) for run in runs],
+            None if base is None else Path(base),
+            skip_unfinished=skip_unfinished,
+        )
     if csv is not None:
         comparison_tables.write_csv(found, Path(csv))
     if as_json:
@@ -163,23 +165,27 @@ def _print_summary(console: Console, found: Comparison) -> None:
     """Every checkpoint on every task, in a word."""
     from genbench.cli.layout import Row, print_words
 
-    columns: dict[tuple[str, str], None] = {}
-    cells: dict[str, dict[tuple[str, str], str]] = {}
+    cells: dict[str, dict[str, str]] = {}
     for one in found.checkpoints:
-        for reading in one.readings:
-            columns.setdefault((one.task, reading.split))
-            cells.setdefault(one.checkpoint, {})[one.task, reading.split] = reading.word
+        cells.setdefault(one.checkpoint, {})[one.task] = _words(one.readings)
     for seeds in found.training_seeds:
-        of_seeds = cells.setdefault(f"{seeds.label}, mean over seeds", {})
-        for reading in seeds.readings:
-            of_seeds[seeds.task, reading.split] = reading.word
-    tasks = [task for task, _ in columns]
-    heads = [task if tasks.count(task) == 1 else f"{task}, {split}" for task, split in columns]
+        name = f"{seeds.label}, mean over seeds"
+        cells.setdefault(name, {})[seeds.task] = _words(seeds.readings)
+    tasks = [task.label for task in found.tasks]
     rows = [
-        Row(name, tuple(words.get(column, "-") for column in columns))
-        for name, words in cells.items()
+        Row(name, tuple(words.get(task, "-") for task in tasks)) for name, words in cells.items()
     ]
-    print_words(console, "checkpoint", heads, rows)
+    print_words(console, "checkpoint", tasks, rows)
+
+
+def _words(readings: list[Reading]) -> str:
+    """`memorises`; of OOD splits with different words, each word with its splits."""
+    splits: dict[str, list[str]] = {}
+    for reading in readings:
+        splits.setdefault(reading.word, []).append(reading.split)
+    if len(splits) == 1:
+        return next(iter(splits))
+    return "; ".join(f"{word} ({', '.join(of_word)})" for word, of_word in splits.items())
 
 
 def _notes(found: Comparison) -> Iterator[str]:
@@ -202,8 +208,8 @@ def _notes(found: Comparison) -> Iterator[str]:
             "these instances, and hold for seeds that scatter about normally"
         )
         yield (
-            "seeds for 4 pp: of each of two methods, so that 80% of such comparisons show a "
-            "difference of 4 pp at 0.05, uncorrected, at the SD seen, which few seeds know roughly"
+            "seeds for 4 pp: of each of two methods, to show a difference of 4 pp with 80% power "
+            "at 0.05 (uncorrected) and this SD, which a few seeds give but roughly"
         )
     for note in found.notes:
         yield f"note: {note}"

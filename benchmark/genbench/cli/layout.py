@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -72,7 +74,7 @@ def _stacked(titles: Sequence[str], rows: Sequence[Row]) -> Iterator[str]:
 
 
 def print_words(console: Console, title: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
-    """A table of words; a list where that is wider than the terminal. `-` stands for no word."""
+    """A table of words; where that is wider than the terminal, a list of them under every name."""
     from rich.measure import Measurement
     from rich.table import Table
     from rich.text import Text
@@ -86,9 +88,29 @@ def print_words(console: Console, title: str, columns: Sequence[str], rows: Sequ
     if Measurement.get(console, endless, table).maximum <= console.width:
         console.print(table)
         return
-    width = max(map(len, columns))
     for row in rows:
         say(console, row.name)
-        for column, word in zip(columns, row.figures, strict=True):
-            if word != "-":
-                say(console, f"  {column.ljust(width)}  {word}")
+        for column, words in zip(columns, row.figures, strict=True):
+            for line in textwrap.wrap(
+                f"{column}: {words}",
+                console.width,
+                initial_indent="  ",
+                subsequent_indent="    ",
+                break_on_hyphens=False,
+            ):
+                say(console, line)
+
+
+@contextmanager
+def waiting(text: str) -> Iterator[None]:
+    """Says on stderr what takes its time; nothing where stderr is no terminal."""
+    import sys
+
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+    from rich.markup import escape
+
+    with Console(stderr=True).status(escape(text)):
+        yield
