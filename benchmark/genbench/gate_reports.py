@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 
 from genbench.errors import UsageError
 from genbench.gate import GatedTask, GateResult, QuantityVerdict, Verdict
+from genbench.labels import clean
 
 # What XML 1.0 cannot hold, not even escaped.
 _NOT_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -40,11 +41,10 @@ def _line(result: GateResult, verdict: Verdict, where: str, tasks: Sequence[Gate
         "inconclusive": f"drops above {allowed} neither shown nor excluded: {', '.join(found)}",
         "pass": f"no drop above {allowed}",
     }[verdict]
-    line = (
-        f"{verdict.upper()}: {tasks[0].candidate.model.name} against "
-        f"{tasks[0].baseline.model.name} on {where}: {what}"
+    candidate, baseline = (
+        clean(side.model.name) for side in (tasks[0].candidate, tasks[0].baseline)
     )
-    return " ".join(line.split())  # a name may hold line breaks
+    return f"{verdict.upper()}: {candidate} against {baseline} on {where}: {what}"
 
 
 def needs(one: QuantityVerdict) -> str:

@@ -14,6 +14,7 @@ from genbench.api import StoredRun
 from genbench.errors import GenbenchError, StoreError, UsageError
 from genbench.folders import read_run
 from genbench.grouping import is_imported, other_settings, question_differences
+from genbench.labels import clean
 from genbench.scores import ScoredRun, scored
 from genbench.store import RunFolder, differences
 from genbench.task import Task
@@ -81,7 +82,7 @@ def refuse_the_same(one: StoredRun, other: StoredRun) -> None:
     if one.results.settings_hash == other.results.settings_hash:
         raise UsageError(
             f"{one.folder} and {other.folder} are the same run: the same weights "
-            f"({one.results.model.name}) under the same settings"
+            f"({clean(one.results.model.name)}) under the same settings"
         )
 
 

@@ -188,7 +188,7 @@ def _base_of(
     for run in runs:
         if checkpoint_key(run) == key and run.results.task.name == stranger.results.task.name:
             refuse_other_questions(run, stranger)
-    name = bases[0].results.model.name
+    name = clean(bases[0].results.model.name)
     raise UsageError(
         f"the base, {name}, has no run on {stranger.results.task.name}, so {stranger.folder} has "
         f"nothing to be held against: score {name} there in the same way, or leave that run out"
@@ -206,15 +206,15 @@ def _refuse_one_checkpoint(runs: Sequence[StoredRun], skipped: str) -> None:
                 return
     if len({run.results.task.name for run in runs}) == len(runs):
         raise UsageError(
-            f"every run found is one of {runs[0].results.model.name}: a comparison takes the runs "
-            f"of another checkpoint, too{skipped}"
+            f"every run found is one of {clean(runs[0].results.model.name)}: a comparison takes "
+            f"the runs of another checkpoint, too{skipped}"
         )
 
 
 def _refuse_several_checkpoints(runs: Sequence[StoredRun], what: str, hint: str) -> None:
     for run in runs[1:]:
         if checkpoint_key(run) != checkpoint_key(runs[0]):
-            names = [one.results.model.name for one in (runs[0], run)]
+            names = [clean(one.results.model.name) for one in (runs[0], run)]
             second = "other weights of that name" if names[0] == names[1] else names[1]
             raise UsageError(
                 f"{what} is one checkpoint, but {runs[0].folder} is a run of {names[0]} and "

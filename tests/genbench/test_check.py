@@ -692,6 +692,31 @@ def test_a_hostile_name_stays_text(hostile):
     assert [line for line in rest if line.startswith("#")] == []
 
 
+@pytest.mark.parametrize("options", [[], ["--json"]])
+@pytest.mark.parametrize("name", ["check", "compare"])
+def test_a_hostile_name_breaks_no_output(agents, command, tmp_path, monkeypatch, name, options):
+    odd = shutil.copytree(agents["memoriser"], tmp_path / "odd")
+    content = json.loads((odd / "results.json").read_text())
+    content["model"]["name"] = HOSTILE
+    content["model"]["training"] = {
+        "method": "\x1b[31m",
+        "recipe": ["x"],
+        "step": "1",
+        "flops": "?",
+    }
+    (odd / "results.json").write_text(json.dumps(content))
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
+    between = ["--baseline"] if name == "check" else []
+    runs = [odd, *between, agents["oracle"]]
+    files = ["--junit", tmp_path / "x.xml"] if between else ["--csv", tmp_path / "x.csv"]
+    done = command(name, *runs, *files, *options)
+    assert done.returncode == (1 if between else 0)
+    assert not set("\x00\x1b\ud800") & set(done.stdout)
+    done.stdout.encode()
+    if options:
+        json.loads(done.stdout)
+
+
 def test_the_step_summary_is_appended(agents, command, tmp_path, monkeypatch):
     summary = tmp_path / "summary.md"
     summary.write_text("before\n")

@@ -46,6 +46,7 @@ def check(
 
     from genbench import gate, gate_reports
     from genbench.cli.layout import waiting
+    from genbench.store import json_bytes
 
     with waiting("reading and judging the runs"):
         result = gate.check(
@@ -56,7 +57,8 @@ def check(
             on_inconclusive=on_inconclusive,  # type: ignore[arg-type]  # checked above
         )
     if as_json:
-        typer.echo(result.model_dump_json(indent=1))
+        # In ASCII: names may hold what no encoding can say.
+        typer.echo(json_bytes(result.model_dump(mode="json")).decode(), nl=False)
     else:
         typer.echo(gate_reports.headline(result))
         _print(result)

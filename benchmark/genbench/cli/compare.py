@@ -45,6 +45,7 @@ def compare(
 
     from genbench import comparison, comparison_tables
     from genbench.cli.layout import waiting
+    from genbench.store import json_bytes
 
     with waiting("reading and comparing the runs"):
         found = comparison.compare(
@@ -55,7 +56,8 @@ def compare(
     if csv is not None:
         comparison_tables.write_csv(found, Path(csv))
     if as_json:
-        typer.echo(found.model_dump_json(indent=1))
+        # In ASCII: names may hold what no encoding can say.
+        typer.echo(json_bytes(found.model_dump(mode="json")).decode(), nl=False)
     else:
         _print(found)
 

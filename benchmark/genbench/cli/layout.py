@@ -27,7 +27,11 @@ def say(console: Console, text: str, *, bold: bool = False) -> None:
     """A line; wrapped between words on a terminal, whole elsewhere, where programs read it."""
     from rich.text import Text
 
-    console.print(Text(text, style="bold" if bold else ""), soft_wrap=not console.is_terminal)
+    from genbench.labels import clean
+
+    console.print(
+        Text(clean(text), style="bold" if bold else ""), soft_wrap=not console.is_terminal
+    )
 
 
 def print_rows(
