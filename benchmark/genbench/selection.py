@@ -53,10 +53,12 @@ def select_comparison(
     finished, unfinished = find_runs([*first, *paths])
     if not skip_unfinished:
         refuse_unfinished(unfinished, skippable=True)
+    skipped = f" (unfinished and left out: {', '.join(map(str, unfinished))})" if unfinished else ""
     if len(finished) < 2:
         raise UsageError(
             "a comparison takes two run folders or more, a base and a checkpoint; "
-            + (f"found only {finished[0]}" if finished else "every run found is unfinished")
+            + (f"found only {finished[0]}" if finished else "found no finished one")
+            + skipped
         )
     runs = [read_checked(folder) for folder in finished]
     below = {folder.resolve() for folder in find_runs(first)[0]}
@@ -66,7 +68,6 @@ def select_comparison(
     if base is None:
         bases = bases[:1]
     _refuse_several_checkpoints(bases, "the base", "name one of its runs with --base")
-    skipped = f" (unfinished and left out: {', '.join(map(str, unfinished))})" if unfinished else ""
     _refuse_one_checkpoint(runs, skipped)
     groups = group_by_questions(runs)
     chosen = [_base_of(group, bases, runs, skipped) for group in groups]
