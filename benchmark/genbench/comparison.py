@@ -1,28 +1,35 @@
-"""Checkpoints held against a base checkpoint, instance by instance."""
+"""Checkpoints held against a base checkpoint, instance by instance, on one task or several."""
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
-
-from pydantic import BaseModel, ConfigDict, Field
 
 from genbench import stats
 from genbench.changes import Changes, change, difference_in_differences
-from genbench.errors import UsageError
-from genbench.pairing import read_runs
+from genbench.comparison_results import (
+    Checkpoint,
+    CheckpointComparison,
+    ComparedTask,
+    Comparison,
+    Kind,
+    Measure,
+    Quantity,
+    Reading,
+    SeedQuantity,
+)
+from genbench.grouping import question_settings
+from genbench.pairing import PairedRuns, pair
 from genbench.reading import Word, direction, read
-from genbench.results import DifferenceResult, ModelResult, TaskResult
+from genbench.results import DifferenceResult
 from genbench.scores import ScoredRun
+from genbench.selection import TaskRuns, notes_of_tasks, select_comparison
+from genbench.training_seeds import method_comparisons, seed_comparisons
 
-SCHEMA_VERSION = 1
 ALPHA, POWER = 0.05, 0.8
 _DIGITS = 10
 
-Measure = Literal["success", "success at VIter", "stickiness", "rule read"]
 _COLUMNS: dict[Measure, str] = {
     "success": "first",
     "success at VIter": "last",
@@ -31,68 +38,11 @@ _COLUMNS: dict[Measure, str] = {
 }
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class Quantity(_Strict):
-    """One paired comparison with the base. `change` is later minus earlier."""
-
-    name: str
-    kind: Literal["split", "difference in differences"]
-    measure: Measure
-    split: str = Field(description="the split; of a difference in differences, the OOD split")
-    base: float = Field(description="rate of the base; OOD - ID for a difference in differences")
-    value: float = Field(description="the same of this checkpoint")
-    change: DifferenceResult = Field(description="Holm over every quantity of the call")
-    mde: float | None = Field(
-        description="smallest true change that 80% of runs like this would show at alpha over the "
-        "number of tests; null where none would, and for a difference in differences"
-    )
-
-
-class Reading(_Strict):
-    """What the changes on ID and one OOD split amount to; the rules are `genbench.reading`'s."""
-
-    split: str
-    word: Word
-    sentence: str
-
-
-class Checkpoint(_Strict):
-    """A run: where it is and what was scored."""
-
-    folder: str
-    model: ModelResult
-    settings_hash: str
-
-
-class CheckpointComparison(Checkpoint):
-    """A run against the base."""
-
-    quantities: list[Quantity]
-    readings: list[Reading]
-
-
-class Comparison(_Strict):
-    """What `genbench compare --json` prints."""
-
-    schema_version: int = SCHEMA_VERSION
-    task: TaskResult
-    verify_iters: int
-    alpha: float
-    correction: str
-    tests: int
-    base: Checkpoint
-    checkpoints: list[CheckpointComparison]
-    notes: list[str]
-
-
 @dataclass(frozen=True)
 class _Planned:
     """A comparison that is to be tested."""
 
-    kind: Literal["split", "difference in differences"]
+    kind: Kind
     measure: Measure
     split: str
     changes: Changes
@@ -103,6 +53,7 @@ class _Planned:
         return subject if self.measure == "success" else f"{self.measure}, {subject}"
 
     def tested(self, tests: int) -> Quantity:
+        """Without its detectable change, which takes the number of all tests."""
         changes = self.changes
         # The smallest p-value of a random test must survive the correction with room to spare.
         permutations = max(20_000, 200 * tests)
@@ -123,11 +74,13 @@ class _Planned:
                 p_value=_round(found.p_value),
                 discordance=None if found.discordance is None else _round(found.discordance),
             ),
-            mde=self._detectable(found, tests) if self.kind == "split" else None,
+            mde=None,
         )
 
-    def _detectable(self, found: stats.Difference, tests: int) -> float | None:
+    def detectable(self, found: DifferenceResult, tests: int) -> float | None:
         """At the discordance seen (at least one pair) and its design effect."""
+        if self.kind != "split":
+            return None
         value = stats.minimum_detectable_difference(
             found.n,
             max(found.discordance or 0.0, 1 / found.n),
@@ -138,96 +91,117 @@ class _Planned:
         return None if value is None else _round(value)
 
 
-def compare(folders: Sequence[Path], base: Path | None = None) -> Comparison:
-    """Hold runs against `base` (by default the first of them).
+def compare(
+    paths: Sequence[Path], base: Path | None = None, *, skip_unfinished: bool = False
+) -> Comparison:
+    """Hold the runs in and below `paths` against those of the base checkpoint, task by task.
 
-    Every quantity that is shown is tested, and Holm's correction runs over all of them. Raises
-    StoreError and UsageError as `read_runs` does, and UsageError for fewer than two runs.
+    The base is the checkpoint of the first run, or of `base`. Every quantity that is shown is
+    tested, and Holm's correction runs over all of them, those over training seeds included.
+    Raises StoreError and UsageError as `select_comparison` and `pair` do.
     """
-    ordered = list(folders)
-    if base is not None:
-        ordered = [base, *(one for one in ordered if one.resolve() != base.resolve())]
-    if len(ordered) < 2:
-        raise UsageError("a comparison takes two run folders or more: a base and a checkpoint")
-    paired = read_runs(ordered)
-    first, *others = paired.runs
-    planned = [list(_planned(first, other)) for other in others]
-    tests = sum(map(len, planned))
-    quantities = [[one.tested(tests) for one in of_run] for of_run in planned]
-    together = [one.change for of_run in quantities for one in of_run]
+    selected, unfinished = select_comparison(paths, base, skip_unfinished=skip_unfinished)
+    paired = [pair([task.base, *task.others]) for task in selected]
+    planned = [
+        [list(_planned(found.runs[0], other)) for other in found.runs[1:]] for found in paired
+    ]
+    paired_tests = sum(len(of_run) for of_task in planned for of_run in of_task)
+    checkpoints = [
+        _compared(task, number, run, [one.tested(paired_tests) for one in of_run])
+        for task, found, of_task in zip(selected, paired, planned, strict=True)
+        for number, (run, of_run) in enumerate(zip(found.runs[1:], of_task, strict=True), start=1)
+    ]
+    seeds, seed_notes = seed_comparisons(checkpoints)
+    found = _comparison(selected, paired)
+    found.checkpoints = checkpoints
+    found.training_seeds = seeds
+    found.methods = method_comparisons(seeds, checkpoints)
+    found.notes += [*seed_notes, *(f"{path} is unfinished and left out" for path in unfinished)]
+    _correct(found)
+    plans = [one for of_task in planned for of_run in of_task for one in of_run]
+    quantities = [one for of_run in found.checkpoints for one in of_run.quantities]
+    for plan, quantity in zip(plans, quantities, strict=True):
+        quantity.mde = plan.detectable(quantity.change, found.tests)
+    _read_all(found)
+    return found
+
+
+def _comparison(selected: Sequence[TaskRuns], paired: Sequence[PairedRuns]) -> Comparison:
+    """What is known before anything is tested."""
+    tasks = [
+        ComparedTask(
+            label=task.label,
+            task=task.base.results.task,
+            settings=question_settings(task.base),
+            verify_iters=found.runs[0].verify_iters,
+            base=_checkpoint(found.runs[0]),
+        )
+        for task, found in zip(selected, paired, strict=True)
+    ]
+    only = tasks[0] if len(tasks) == 1 else None
+    notes = notes_of_tasks(
+        [
+            (
+                task.label,
+                [
+                    *found.notes,
+                    *([f"stickiness is not compared: {found.regraded}"] if found.regraded else []),
+                ],
+            )
+            for task, found in zip(tasks, paired, strict=True)
+        ]
+    )
+    return Comparison(
+        task=None if only is None else only.task,
+        verify_iters=None if only is None else only.verify_iters,
+        alpha=ALPHA,
+        correction="",
+        tests=0,
+        base=None if only is None else only.base,
+        checkpoints=[],
+        notes=notes,
+        tasks=tasks,
+        training_seeds=[],
+        methods=[],
+    )
+
+
+def _correct(found: Comparison) -> None:
+    """Holm's correction over the whole call."""
+    together = found.changes()
+    found.tests = len(together)
+    found.correction = f"holm over the {found.tests} tests of this call"
     for tested, adjusted in zip(
         together, stats.holm([one.p_value for one in together]), strict=True
     ):
         tested.p_value_holm = _round(float(adjusted))
-    notes = list(paired.notes)
-    if paired.regraded is not None:
-        notes.append(f"stickiness is not compared: {paired.regraded}")
-    return Comparison(
-        task=first.stored.results.task,
-        verify_iters=first.verify_iters,
-        alpha=ALPHA,
-        correction=f"holm over the {tests} tests of this call",
-        tests=tests,
-        base=_checkpoint(first),
-        checkpoints=[
-            CheckpointComparison(
-                **_checkpoint(run).model_dump(),
-                quantities=found,
-                readings=[_reading(found, name) for name in first.named("ood")],
-            )
-            for run, found in zip(others, quantities, strict=True)
+
+
+def _read_all(found: Comparison) -> None:
+    """The words, once the tests are corrected."""
+    splits: dict[str, list[str]] = {}
+    for one in found.checkpoints:
+        splits[one.task] = [reading.split for reading in one.readings]
+        one.readings = [_reading(one.quantities, name) for name in splits[one.task]]
+    for of_seeds in found.training_seeds:
+        of_seeds.readings = [
+            _seed_reading(of_seeds.quantities, name) for name in splits[of_seeds.task]
+        ]
+
+
+def _compared(
+    task: TaskRuns, number: int, run: ScoredRun, quantities: list[Quantity]
+) -> CheckpointComparison:
+    """A run with its tests; its readings have the splits, and no words yet."""
+    return CheckpointComparison(
+        **_checkpoint(run).model_dump(),
+        task=task.label,
+        checkpoint=task.names[number],
+        quantities=quantities,
+        readings=[
+            Reading(split=name, word="no change shown", sentence="") for name in run.named("ood")
         ],
-        notes=notes,
     )
-
-
-def csv_rows(comparison: Comparison) -> Iterator[dict[str, object]]:
-    """One row a checkpoint and quantity; training metadata where it is known."""
-    for one in comparison.checkpoints:
-        training = one.model.training or {}
-        words = {reading.split: reading.word for reading in one.readings}
-        for found in one.quantities:
-            change = found.change
-            yield {
-                "checkpoint": one.model.name,
-                "folder": one.folder,
-                "weights_fingerprint": one.model.weights_fingerprint,
-                "method": training.get("method"),
-                "step": training.get("step"),
-                "flops": training.get("flops"),
-                "base": comparison.base.model.name,
-                "task": comparison.task.name,
-                "quantity": found.name,
-                "kind": found.kind,
-                "measure": found.measure,
-                "split": found.split,
-                "n": change.n,
-                "clusters": change.clusters,
-                "base_rate": found.base,
-                "rate": found.value,
-                "change": change.value,
-                "ci95_low": change.ci95[0],
-                "ci95_high": change.ci95[1],
-                "p_value": change.p_value,
-                "p_value_holm": change.p_value_holm,
-                "tests": comparison.tests,
-                "discordance": change.discordance,
-                "mde": found.mde,
-                "test": change.method,
-                "reading": words.get(found.split),
-            }
-
-
-def write_csv(comparison: Comparison, path: Path) -> None:
-    """Write `csv_rows`. Raises UsageError where the file cannot be written."""
-    rows = list(csv_rows(comparison))
-    try:
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}") from None
 
 
 def _round(value: float) -> float:
@@ -267,23 +241,19 @@ def _planned(base: ScoredRun, run: ScoredRun) -> Iterator[_Planned]:
             yield _Planned("split", "success", control, found)
 
 
-def _reading(quantities: Sequence[Quantity], ood: str) -> Reading:
-    def of(kind: str, split: str) -> Quantity:
-        return next(
-            one
-            for one in quantities
-            if (one.kind, one.measure, one.split) == (kind, "success", split)
-        )
+def _of(quantities: Sequence[Quantity], ood: str) -> tuple[Quantity, Quantity, Quantity]:
+    """Success on ID, on that OOD split, and the difference in differences."""
+    found = {(one.kind, one.split): one for one in quantities if one.measure == "success"}
+    return (
+        found["split", "id"],
+        found["split", ood],
+        found["difference in differences", ood],
+    )
 
-    inside, out = of("split", "id"), of("split", ood)
-    apart = of("difference in differences", ood)
-    word = read(
-        *(direction(one.change.value, _corrected(one), ALPHA) for one in (inside, out, apart))
-    )
-    sentence = (
-        f"ID {_points(inside)}, {_ood_name(ood)} {_points(out)}: {word}; corrected "
-        f"{_p(inside)} (ID), {_p(out)} (OOD), {_p(apart)} (OOD - ID)"
-    )
+
+def _reading(quantities: Sequence[Quantity], ood: str) -> Reading:
+    inside, out, apart = _of(quantities, ood)
+    word, sentence = _read(inside.change, out.change, apart.change, ood)
     if word == "no change shown":
         detectable = [
             f"{'none on ' if one.mde is None else ''}{label}"
@@ -294,19 +264,40 @@ def _reading(quantities: Sequence[Quantity], ood: str) -> Reading:
     return Reading(split=ood, word=word, sentence=sentence)
 
 
+def _seed_reading(quantities: Sequence[SeedQuantity], ood: str) -> Reading:
+    found = {(one.kind, one.split): one.change for one in quantities}
+    word, sentence = _read(
+        found["split", "id"],
+        found["split", ood],
+        found["difference in differences", ood],
+        ood,
+    )
+    return Reading(split=ood, word=word, sentence=sentence)
+
+
+def _read(
+    inside: DifferenceResult, out: DifferenceResult, apart: DifferenceResult, ood: str
+) -> tuple[Word, str]:
+    word = read(*(direction(one.value, _corrected(one), ALPHA) for one in (inside, out, apart)))
+    return word, (
+        f"ID {_points(inside)}, {_ood_name(ood)} {_points(out)}: {word}; corrected "
+        f"{_p(inside)} (ID), {_p(out)} (OOD), {_p(apart)} (OOD - ID)"
+    )
+
+
 def _ood_name(split: str) -> str:
     return "OOD" if split == "ood" else f"OOD ({split})"
 
 
-def _corrected(found: Quantity) -> float:
-    assert found.change.p_value_holm is not None  # set for all before anything is read
-    return found.change.p_value_holm
+def _corrected(change: DifferenceResult) -> float:
+    assert change.p_value_holm is not None  # set for all before anything is read
+    return change.p_value_holm
 
 
-def _points(found: Quantity) -> str:
-    return f"{100 * found.change.value:+.1f} pp"
+def _points(change: DifferenceResult) -> str:
+    return f"{100 * change.value:+.1f} pp"
 
 
-def _p(found: Quantity) -> str:
-    value = _corrected(found)
+def _p(change: DifferenceResult) -> str:
+    value = _corrected(change)
     return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"

@@ -59,7 +59,8 @@ def read_results(folder: Path) -> Results:
     if version not in READABLE:
         raise StoreError(
             f"{folder}/results.json has the schema version {version}; this genbench reads "
-            f"{' and '.join(map(str, READABLE))}"
+            f"{' and '.join(map(str, READABLE))}: use the version that wrote it, or score the "
+            "checkpoint again"
         )
     try:
         return Results.model_validate(upgraded(raw))

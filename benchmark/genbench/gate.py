@@ -1,7 +1,7 @@
-"""The CI gate: is a candidate worse than a baseline by more than is allowed?
+"""The CI gate: is a candidate worse than a baseline by more than is allowed, on any of the tasks?
 
 What is held against `max_drop`: the drop of the success rate (first attempts) on the ID split and
-on every OOD split, and the growth of every gap (ID - OOD). Controls are no part of it.
+on every OOD split, and the growth of every gap (ID - OOD), of every task. Controls are no part.
 
 The margin is the allowed drop and not zero. A test against zero would also fail a candidate whose
 true drop is allowed, whenever the estimate comes out larger; and "no significant drop" is no
@@ -34,12 +34,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from genbench import stats
 from genbench.changes import Changes, change, difference_in_differences
 from genbench.errors import UsageError
-from genbench.pairing import read_runs
+from genbench.pairing import PairedRuns, pair
 from genbench.results import ModelResult, TaskResult
 from genbench.scores import ScoredRun
+from genbench.selection import TaskRuns, notes_of_tasks, select_gate
 from genbench.stats.margin import METHOD, MarginTest, margin_test
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 POWER = 0.8
 PERMUTATIONS = 20_000
 SAME_WEIGHTS = "the same weights, settings and scores as the baseline's"
@@ -56,6 +57,7 @@ class _Strict(BaseModel):
 class QuantityVerdict(_Strict):
     """One quantity of the gate; rates, drops and limits are shares, not percent."""
 
+    task: str = Field(description="the label of its entry in `tasks`")
     name: str = Field(description="a split, or `gap <ood split>`")
     kind: Literal["success", "gap"]
     verdict: Verdict
@@ -88,8 +90,22 @@ class Side(_Strict):
     model: ModelResult
 
 
+class GatedTask(_Strict):
+    """A task of the gate and its two runs."""
+
+    label: str
+    task: TaskResult
+    verdict: Verdict
+    candidate: Side
+    baseline: Side
+
+
 class GateResult(_Strict):
-    """What `genbench check --json` prints."""
+    """What `genbench check --json` prints.
+
+    Version 2 differs from version 1 in what was added: `tasks`, and the `task` of every quantity.
+    `task`, `candidate` and `baseline` are null where the gate has several tasks.
+    """
 
     schema_version: int = SCHEMA_VERSION
     verdict: Verdict
@@ -98,11 +114,16 @@ class GateResult(_Strict):
     max_drop: float
     alpha: float
     correction: str
-    task: TaskResult
-    candidate: Side
-    baseline: Side
+    task: TaskResult | None
+    candidate: Side | None
+    baseline: Side | None
     quantities: list[QuantityVerdict]
     notes: list[str]
+    tasks: list[GatedTask]
+
+    def on(self, task: GatedTask) -> list[QuantityVerdict]:
+        """The quantities of one task."""
+        return [one for one in self.quantities if one.task == task.label]
 
 
 @dataclass(frozen=True)
@@ -112,20 +133,21 @@ class Drop:
     name: str
     kind: Literal["success", "gap"]
     changes: Changes
+    task: str = ""
 
 
 def check(
-    candidate: Path,
-    baseline: Path,
+    candidate: Path | Sequence[Path],
+    baseline: Path | Sequence[Path],
     *,
     max_drop: float = 0.02,
     alpha: float = 0.05,
     on_inconclusive: OnInconclusive = "warn",
 ) -> GateResult:
-    """Judge a run folder against a baseline's.
+    """Judge the runs of a candidate against a baseline's, on all their tasks at once.
 
-    Raises UsageError for values out of range, and as `read_runs` does for runs that cannot be
-    compared; StoreError where a folder is no finished run.
+    Either side is a run folder, a folder that holds runs, or several of those. Raises UsageError
+    for values out of range, and as `select_gate` and `pair` do; StoreError for a damaged run.
     """
     if not 0 <= max_drop < 1:
         raise UsageError(
@@ -133,49 +155,81 @@ def check(
         )
     if not 0 < alpha < 0.5:
         raise UsageError(f"--alpha lies between 0 and 0.5, not {alpha:g}")
-    paired = read_runs([baseline, candidate], same_weights=True, stickiness=False)
-    before, after = paired.runs
-    drops = drops_of(before, after)
-    same = before.stored.results.settings_hash == after.stored.results.settings_hash
-    if same and not any(np.any(one.changes.values) for one in drops):
-        quantities = [_unchanged(one, max_drop, alpha) for one in drops]
-    else:
-        quantities = judge(drops, max_drop, alpha)
+    candidates, baselines = (
+        [side] if isinstance(side, Path) else list(side) for side in (candidate, baseline)
+    )
+    selected = select_gate(candidates, baselines)
+    paired = [
+        pair([task.base, *task.others], same_weights=True, stickiness=False) for task in selected
+    ]
+    drops = [
+        drops_of(found.runs[0], found.runs[1], task.label)
+        for task, found in zip(selected, paired, strict=True)
+    ]
+    quantities = judge([one for of_task in drops for one in of_task], max_drop, alpha)
+    for task, found, of_task in zip(selected, paired, drops, strict=True):
+        if _same_answers(found, of_task):
+            unchanged = [_unchanged(one, max_drop, alpha) for one in of_task]
+            start = next(i for i, one in enumerate(quantities) if one.task == task.label)
+            quantities[start : start + len(of_task)] = unchanged
+    tasks = [_gated(task, found, quantities) for task, found in zip(selected, paired, strict=True)]
     verdict = overall([one.verdict for one in quantities])
+    only = tasks[0] if len(tasks) == 1 else None
     return GateResult(
         verdict=verdict,
         passed=verdict == "pass" or (verdict == "inconclusive" and on_inconclusive != "fail"),
         on_inconclusive=on_inconclusive,
         max_drop=max_drop,
         alpha=alpha,
-        correction=f"fail: holm over {len(drops)} quantities; pass: all of them (intersection-"
-        "union)",
-        task=before.stored.results.task,
-        candidate=Side(folder=str(after.folder), model=after.stored.results.model),
-        baseline=Side(folder=str(before.folder), model=before.stored.results.model),
+        correction=f"fail: holm over {len(quantities)} quantities"
+        + ("" if only else f" of {len(tasks)} tasks")
+        + "; pass: all of them (intersection-union)",
+        task=None if only is None else only.task,
+        candidate=None if only is None else only.candidate,
+        baseline=None if only is None else only.baseline,
         quantities=quantities,
-        notes=list(paired.notes),
+        notes=notes_of_tasks(
+            [(task.label, found.notes) for task, found in zip(tasks, paired, strict=True)]
+        ),
+        tasks=tasks,
     )
 
 
-def drops_of(baseline: ScoredRun, candidate: ScoredRun) -> list[Drop]:
-    """The quantities of the gate, in the order of its table."""
+def _same_answers(found: PairedRuns, drops: Sequence[Drop]) -> bool:
+    """Whether the candidate has the baseline's own weights, settings and scores."""
+    before, after = (run.stored.results.settings_hash for run in found.runs)
+    return before == after and not any(np.any(one.changes.values) for one in drops)
+
+
+def _gated(task: TaskRuns, found: PairedRuns, quantities: Sequence[QuantityVerdict]) -> GatedTask:
+    before, after = found.runs
+    return GatedTask(
+        label=task.label,
+        task=before.stored.results.task,
+        verdict=overall([one.verdict for one in quantities if one.task == task.label]),
+        candidate=Side(folder=str(after.folder), model=after.stored.results.model),
+        baseline=Side(folder=str(before.folder), model=before.stored.results.model),
+    )
+
+
+def drops_of(baseline: ScoredRun, candidate: ScoredRun, task: str = "") -> list[Drop]:
+    """The quantities of one task, in the order of its table."""
     found = []
     for split in ("id", *baseline.named("ood")):
         fall = change(candidate, baseline, split)
         assert fall is not None  # every instance has a first attempt
-        found.append(Drop(split, "success", fall))
+        found.append(Drop(split, "success", fall, task))
     for ood in baseline.named("ood"):
         # OOD - ID, baseline minus candidate, is how much the gap has grown.
         growth = difference_in_differences(candidate, baseline, ood)
-        found.append(Drop(f"gap {ood}", "gap", growth))
+        found.append(Drop(f"gap {ood}", "gap", growth, task))
     return found
 
 
 def judge(
     drops: Sequence[Drop], max_drop: float, alpha: float, permutations: int = PERMUTATIONS
 ) -> list[QuantityVerdict]:
-    """The verdict on each quantity, corrected over all that are given."""
+    """The verdict on each quantity, corrected over all that are given, of whatever task."""
     margins = [
         margin_test(
             one.changes.values, max_drop, one.changes.clusters, alpha, bound=one.changes.bound
@@ -259,6 +313,7 @@ def _described(drop: Drop) -> dict[str, Any]:
     # The baseline is the later side of the change: what counts is baseline minus candidate.
     sign = -1 if drop.kind == "gap" else 1  # a gap is ID - OOD
     return {
+        "task": drop.task,
         "name": drop.name,
         "kind": drop.kind,
         "baseline": _round(sign * drop.changes.later),

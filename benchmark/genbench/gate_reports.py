@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
 from genbench.errors import UsageError
-from genbench.gate import GateResult, QuantityVerdict
+from genbench.gate import GatedTask, GateResult, QuantityVerdict, Verdict
+from genbench.labels import clean
 
 # What XML 1.0 cannot hold, not even escaped.
 _NOT_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -17,21 +18,33 @@ _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+!|~&$@:-])")
 
 def headline(result: GateResult) -> str:
     """The verdict in one line."""
-    names: dict[str, list[str]] = {"fail": [], "inconclusive": [], "pass": []}
-    for one in result.quantities:
-        names[one.verdict].append(one.name)
+    tasks = result.tasks
+    where = ", ".join(task.label for task in tasks)
+    return _line(result, result.verdict, where, tasks)
+
+
+def task_headline(result: GateResult, task: GatedTask) -> str:
+    """The verdict on one task in one line."""
+    return _line(result, task.verdict, task.label, [task])
+
+
+def _line(result: GateResult, verdict: Verdict, where: str, tasks: Sequence[GatedTask]) -> str:
+    found = []
+    for task in tasks:
+        names = [one.name for one in result.on(task) if one.verdict == verdict]
+        if names:
+            listed = ", ".join(names)
+            found.append(listed if len(tasks) == 1 else f"{task.label} ({listed})")
     allowed = f"{100 * result.max_drop:g} pp"
     what = {
-        "fail": f"worse by more than {allowed}: {', '.join(names['fail'])}",
-        "inconclusive": f"drops above {allowed} neither shown nor excluded: "
-        + ", ".join(names["inconclusive"]),
+        "fail": f"worse by more than {allowed}: {', '.join(found)}",
+        "inconclusive": f"drops above {allowed} neither shown nor excluded: {', '.join(found)}",
         "pass": f"no drop above {allowed}",
-    }[result.verdict]
-    line = (
-        f"{result.verdict.upper()}: {result.candidate.model.name} against "
-        f"{result.baseline.model.name} on {result.task.name}: {what}"
+    }[verdict]
+    candidate, baseline = (
+        clean(side.model.name) for side in (tasks[0].candidate, tasks[0].baseline)
     )
-    return " ".join(line.split())  # a name may hold line breaks
+    return f"{verdict.upper()}: {candidate} against {baseline} on {where}: {what}"
 
 
 def needs(one: QuantityVerdict) -> str:
@@ -67,15 +80,26 @@ def details(one: QuantityVerdict) -> str:
 
 
 def junit(result: GateResult) -> bytes:
-    """JUnit XML: one test case a quantity.
+    """JUnit XML: one suite a task, one test case a quantity.
 
     An inconclusive one is a failure under `--on-inconclusive fail`, otherwise skipped.
     """
+    suites = [_suite(result, task) for task in result.tasks]
+    names = ("tests", "errors", "failures", "skipped")
+    totals = {name: str(sum(int(suite.attrib[name]) for suite in suites)) for name in names}
+    root = ElementTree.Element("testsuites", totals)
+    root.extend(suites)
+    ElementTree.indent(root)
+    text: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+    return text + b"\n"
+
+
+def _suite(result: GateResult, task: GatedTask) -> ElementTree.Element:
     counts = {"failures": 0, "skipped": 0}
     cases = []
-    for one in result.quantities:
+    for one in result.on(task):
         case = ElementTree.Element(
-            "testcase", classname=_xml(f"genbench.check.{result.task.name}"), name=_xml(one.name)
+            "testcase", classname=_xml(f"genbench.check.{task.label}"), name=_xml(one.name)
         )
         failed = one.verdict == "fail"
         if one.verdict == "inconclusive":
@@ -94,12 +118,9 @@ def junit(result: GateResult) -> bytes:
     numbers = {"tests": str(len(cases)), "errors": "0"} | {
         name: str(value) for name, value in counts.items()
     }
-    root = ElementTree.Element("testsuites", numbers)
-    suite = ElementTree.SubElement(root, "testsuite", {"name": _xml(headline(result)), **numbers})
+    suite = ElementTree.Element("testsuite", {"name": _xml(task_headline(result, task)), **numbers})
     suite.extend(cases)
-    ElementTree.indent(root)
-    text: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
-    return text + b"\n"
+    return suite
 
 
 def markdown(result: GateResult) -> str:
@@ -109,25 +130,37 @@ def markdown(result: GateResult) -> str:
 
 def _markdown_lines(result: GateResult) -> Iterator[str]:
     yield f"### genbench check: {_md(headline(result))}"
-    yield ""
-    yield "| quantity | verdict | baseline | candidate | drop | limits | n |"
-    yield "|---|---|---:|---:|---:|---:|---:|"
-    for one in result.quantities:
-        yield (
-            f"| {_md(one.name)} | **{one.verdict}** | {100 * one.baseline:.1f}% "
-            f"| {100 * one.candidate:.1f}% | {100 * one.drop:+.1f} pp "
-            f"| [{100 * one.lower:+.1f}, {100 * one.upper:+.1f}] | {one.n} |"
-        )
+    for task in result.tasks:
+        yield ""
+        if len(result.tasks) > 1:
+            yield f"**{_md(task.label)}: {task.verdict}**"
+            yield ""
+        yield "| quantity | verdict | baseline | candidate | drop | limits | n |"
+        yield "|---|---|---:|---:|---:|---:|---:|"
+        for one in result.on(task):
+            yield (
+                f"| {_md(one.name)} | **{one.verdict}** | {100 * one.baseline:.1f}% "
+                f"| {100 * one.candidate:.1f}% | {100 * one.drop:+.1f} pp "
+                f"| [{100 * one.lower:+.1f}, {100 * one.upper:+.1f}] | {one.n} |"
+            )
     yield ""
     yield (
         f"Allowed drop {100 * result.max_drop:g} pp. One-sided {100 * (1 - result.alpha):g}% "
         f"limits; {_md(result.correction)}."
     )
-    for one in result.quantities:
-        if one.verdict == "inconclusive":
-            yield f"- {_md(needs(one))}"
+    for text in needed(result):
+        yield f"- {_md(text)}"
     for note in result.notes:
         yield f"- {_md(note)}"
+
+
+def needed(result: GateResult) -> list[str]:
+    """What every inconclusive quantity would take; with its task where there are several."""
+    return [
+        needs(one) if len(result.tasks) == 1 else f"{one.task}: {needs(one)}"
+        for one in result.quantities
+        if one.verdict == "inconclusive"
+    ]
 
 
 def write_junit(result: GateResult, path: Path) -> None:

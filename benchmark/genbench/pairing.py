@@ -10,18 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from genbench.api import StoredRun, load_run
+from genbench.api import StoredRun
 from genbench.errors import GenbenchError, StoreError, UsageError
+from genbench.folders import read_run
+from genbench.grouping import is_imported, other_settings, question_differences
+from genbench.labels import clean
 from genbench.scores import ScoredRun, scored
-from genbench.settings import IMPORTED
-from genbench.store import RESULTS, RUN, RunFolder, differences
+from genbench.store import RunFolder, differences
 from genbench.task import Task
 
-_GENERATION = (
-    "system", "chat_template", "temperature", "top_p", "max_new_tokens", "stop", "thinking",
-    "thinking_budget",
-)  # fmt: skip
-_ASKED = ("protocol", "prompt", "feedback", "verify_iters", "samples", "limit")
 _MOST_NOTED = 6
 
 
@@ -38,42 +35,40 @@ class PairedRuns:
 def read_runs(
     folders: Sequence[Path], *, same_weights: bool = False, stickiness: bool = True
 ) -> PairedRuns:
-    """Read run folders that answer the same questions.
+    """Read run folders and `pair` them. Raises StoreError where one is no sound finished run."""
+    return pair(
+        [read_checked(folder) for folder in folders],
+        same_weights=same_weights,
+        stickiness=stickiness,
+    )
+
+
+def pair(
+    stored: Sequence[StoredRun], *, same_weights: bool = False, stickiness: bool = True
+) -> PairedRuns:
+    """Runs that answer the same questions, the first of them the base, as scores an instance.
 
     `same_weights` allows the same checkpoint under the same settings twice (in two folders).
-    Without `stickiness` no response is graded again. Raises StoreError where a folder is no
-    finished run, UsageError, naming the difference, where two cannot be compared.
+    Without `stickiness` no response is graded again. Raises UsageError, naming the difference,
+    where two cannot be compared.
     """
-    stored: list[StoredRun] = []
-    for folder in folders:
-        stored.append(_finished(folder))
-        for other in stored[:-1]:
-            _refuse_the_same(other, stored[-1], same_weights)
+    if not same_weights:
+        for number, one in enumerate(stored):
+            for other in stored[:number]:
+                refuse_the_same(other, one)
     for other in stored[1:]:
-        _refuse_other_questions(stored[0], other)
+        refuse_other_questions(stored[0], other)
     task, reason = _task(stored[0]) if stickiness else (None, "it was not asked for")
     runs = tuple(scored(one, task) for one in stored)
     for run in runs[1:]:
         _refuse_other_instances(runs[0], run)
     notes = [note for other in stored[1:] for note in _notes(stored[0], other)]
-    return PairedRuns(runs, tuple(notes), reason)
+    return PairedRuns(runs, tuple(dict.fromkeys(notes)), reason)
 
 
-def _finished(folder: Path) -> StoredRun:
-    if not folder.is_dir():
-        raise StoreError(f"there is no folder {folder}")
-    if not (folder / RUN).is_file():
-        below = sorted(path.parent for path in folder.glob(f"**/{RESULTS}"))
-        hint = f"; there is a run below it: {below[0]}" if below else ""
-        if not any(folder.iterdir()):
-            hint = "; it is empty"
-        raise StoreError(f"{folder} is not a run folder (it has no {RUN}){hint}")
-    if not (folder / RESULTS).is_file():
-        raise StoreError(
-            f"the run in {folder} is not finished (it has no {RESULTS}): start the same `genbench "
-            "run` again to finish it"
-        )
-    stored = load_run(folder)
+def read_checked(folder: Path) -> StoredRun:
+    """A finished run whose numbers are those of its episodes. Raises StoreError."""
+    stored = read_run(folder)
     if RunFolder(folder).episodes_sha256() != stored.results.episodes_sha256:
         raise StoreError(
             f"{folder}: results.json was not made from this episodes.jsonl; `genbench verify "
@@ -82,37 +77,23 @@ def _finished(folder: Path) -> StoredRun:
     return stored
 
 
-def _refuse_the_same(one: StoredRun, other: StoredRun, same_weights: bool) -> None:
-    if one.folder.resolve() == other.folder.resolve():
-        raise UsageError(f"{other.folder} is given twice: a run cannot be held against itself")
-    if not same_weights and one.results.settings_hash == other.results.settings_hash:
+def refuse_the_same(one: StoredRun, other: StoredRun) -> None:
+    """Raise UsageError for the same checkpoint under the same settings."""
+    if one.results.settings_hash == other.results.settings_hash:
         raise UsageError(
             f"{one.folder} and {other.folder} are the same run: the same weights "
-            f"({one.results.model.name}) under the same settings"
+            f"({clean(one.results.model.name)}) under the same settings"
         )
 
 
-def _refuse_other_questions(one: StoredRun, other: StoredRun) -> None:
-    words = (f"in {one.folder}", f"in {other.folder}")
-    found = differences(
-        one.results.task.model_dump(mode="json"),
-        other.results.task.model_dump(mode="json"),
-        "task",
-        words,
-    )
-    names = list(_ASKED)
-    if IMPORTED not in (one.results.model.backend, other.results.model.backend):
-        names += _GENERATION
-    found += differences(
-        {name: one.results.settings.get(name) for name in names},
-        {name: other.results.settings.get(name) for name in names},
-        "settings",
-        words,
-    )
+def refuse_other_questions(one: StoredRun, other: StoredRun) -> None:
+    """Raise UsageError, naming what differs, where two runs were asked different questions."""
+    found = question_differences(one, other)
     if found:
         raise UsageError(
             "these runs were not asked the same questions in the same way, so their difference "
-            f"would say nothing of the checkpoints: {'; '.join(found)}"
+            f"would say nothing of the checkpoints: {'; '.join(found)}. Score one of them again as "
+            "the other was, or leave it out"
         )
 
 
@@ -139,16 +120,8 @@ def _refuse_other_instances(one: ScoredRun, other: ScoredRun) -> None:
 def _notes(one: StoredRun, other: StoredRun) -> Iterator[str]:
     """What differs and may, as notes: how the answers were computed."""
     first, second = one.results, other.results
-    settings = [
-        {
-            key: value
-            for key, value in results.settings.items()
-            if key not in (*_ASKED, *_GENERATION)
-        }
-        for results in (first, second)
-    ]
     words = (f"in {first.model.name}", f"in {second.model.name}")
-    found = differences(settings[0], settings[1], "settings", words)
+    found = differences(other_settings(one), other_settings(other), "settings", words)
     found += differences(first.sampling, second.sampling, "sampling", words)
     plans = [run.header.get("execution", {}).get("plan", {}) for run in (one, other)]
     found += differences(plans[0], plans[1], "execution", words)
@@ -157,7 +130,7 @@ def _notes(one: StoredRun, other: StoredRun) -> Iterator[str]:
         if len(found) > _MOST_NOTED:
             shown += f"; and {len(found) - _MOST_NOTED} more"
         yield f"{other.folder} was run in another way than {one.folder}: {shown}"
-    if IMPORTED in (first.model.backend, second.model.backend):
+    if is_imported(one) or is_imported(other):
         yield "how imported responses were sampled is not recorded, so it could not be compared"
 
 

@@ -16,7 +16,7 @@ import yaml
 from scipy.stats import binom
 
 import genbench
-from genbench import gate
+from genbench import gate, stats
 from genbench.changes import Changes
 from genbench.gate import Drop, check, judge, overall
 from genbench.gate_reports import headline, junit, markdown
@@ -180,8 +180,8 @@ class Pool:
             found.append(np.take_along_axis(scores, order, axis=1).astype(float))
         return found
 
-    def drops(self, drop=0.0):
-        """The quantities of a gate; `drop` of the OOD answers are lost outright (rates below it
+    def drops(self, drop=0.0, task=""):
+        """The quantities of a task; `drop` of the OOD answers are lost outright (rates below it
         cannot fall by so much)."""
         inside, out = self.pair()
         if drop:
@@ -201,6 +201,7 @@ class Pool:
                     float(side[:, 0].mean()),
                     sides=(side[:, 1], side[:, 0]) if name != "gap" else None,
                 ),
+                task,
             )
             for name, side in sides.items()
         ]
@@ -234,6 +235,45 @@ def test_a_drop_as_large_as_allowed_fails_or_passes_at_no_more_than_alpha():
     pool = Pool([1] * 1500, seed=2)
     for wanted in ("fail", "pass"):
         assert alarms(pool, 200, 0.06, drop=0.06, wanted=wanted) <= allowed(200)
+
+
+def gates_of_two(pools, gates, max_drop, drop=0.0):
+    """The verdicts of so many gates over two tasks; `drop` is planted in the second one alone."""
+    for _ in range(gates):
+        drops = [*pools[0].drops(task="one"), *pools[1].drops(drop, task="two")]
+        yield judge(drops, max_drop, 0.05, permutations=999)
+
+
+@pytest.mark.parametrize("max_drop", [0.0, 0.02])
+def test_unchanged_models_raise_alarms_at_no_more_than_alpha_over_two_tasks(max_drop):
+    pools = [Pool(GP_SIZES, seed=11), Pool([1] * 250, seed=12)]
+    found = [[one.verdict for one in gate] for gate in gates_of_two(pools, 300, max_drop)]
+    assert all(len(verdicts) == 6 for verdicts in found)
+    assert sum("fail" in verdicts for verdicts in found) <= allowed(300)
+
+
+@pytest.mark.slow
+def test_unchanged_models_raise_alarms_at_no_more_than_alpha_over_two_tasks_in_many_pools():
+    found = 0
+    for seed in range(50):
+        pools = [Pool(GP_SIZES, seed=seed), Pool([1] * 250, seed=1000 + seed)]
+        found += sum(
+            "fail" in [one.verdict for one in gate] for gate in gates_of_two(pools, 100, 0.0)
+        )
+    print(f"{found} alarms of 5000 at max_drop 0 over two tasks")
+    assert found <= allowed(5000)
+
+
+def test_a_drop_on_one_task_of_two_is_found_there_and_not_on_the_other():
+    pools = [Pool(GP_SIZES, seed=11), Pool([1] * 250, seed=12)]
+    found = [
+        {(one.task, one.name): one.verdict for one in gate}
+        for gate in gates_of_two(pools, 50, 0.02, drop=0.25)
+    ]
+    assert sum(verdicts["two", "ood"] == "fail" for verdicts in found) >= 45
+    elsewhere = [("one", "id"), ("one", "ood"), ("one", "gap"), ("two", "id")]
+    alarms = sum(any(verdicts[one] == "fail" for one in elsewhere) for verdicts in found)
+    assert alarms <= allowed(50)
 
 
 @pytest.mark.slow
@@ -443,6 +483,172 @@ def test_a_run_is_not_its_own_baseline(agents, command):
     assert "is given twice" in done.stderr
 
 
+# Several tasks
+
+TASKS = ("gp-ood-rule", "gp-targets-ood-rule")
+
+
+@pytest.fixture(scope="module")
+def grid(tmp_path_factory, answers, baseline):
+    """Runs of a baseline and of candidates on two tasks, each below a folder of its own.
+
+    `worse` is as good as the baseline on the first task and errs 10 points more often on the
+    OOD split of the second one.
+    """
+    output = tmp_path_factory.mktemp("grid")
+    _, solved = baseline
+    worse = churned(answers, solved, 0.03, "planted")
+    ood = answers.of_split("ood")
+    lost = Random(1).sample([one for one in ood if one in worse], round(0.1 * len(ood)))
+    oracle = genbench.load_run(run("agent:oracle", output / "oracle", TASKS[0], verify_iters=1))
+    made = {}
+    for name, known in (("before", solved), ("worse", worse - set(lost))):
+        path = output / f"{name}.jsonl"
+        with path.open("w") as file:
+            for episode in oracle.episodes:
+                # Each name has wrong answers of its own: other responses are other weights.
+                right = Random(episode.key).random() < 0.6
+                response = episode.turns[0].response.text if right else f"{WRONG} {name}"
+                file.write(
+                    json.dumps({"instance_id": episode.instance_id, "response": response}) + "\n"
+                )
+        task = genbench.load_task(TASKS[0])
+        one = import_responses(path, task, output / name / "one", model=name)[0]
+        path = output / f"{name}-targets.jsonl"
+        with path.open("w") as file:
+            for instance, (_, text) in answers.right.items():
+                response = text if instance in known else f"{WRONG} {name}"
+                file.write(json.dumps({"instance_id": instance, "response": response}) + "\n")
+        two = import_responses(path, answers.task, output / name / "two", model=name)[0]
+        made[name] = output / name, one.folder.path, two.folder.path
+    return made
+
+
+def test_a_regression_on_one_task_of_two_fails_the_gate_and_is_named(grid, command, tmp_path):
+    path = tmp_path / "junit.xml"
+    worse, before = grid["worse"][0], grid["before"][0]
+    options = ["--max-drop", 0.06, "--junit", path, "--on-inconclusive", "pass"]
+    done = command("check", worse, "--baseline", before, *options)
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[0].startswith(
+        f"FAIL: worse against before on {', '.join(TASKS)}: worse by more than 6 pp: {TASKS[1]} ("
+    )
+    assert f"{TASKS[1]}: fail" in done.stdout
+    assert f"{TASKS[0]}: fail" not in done.stdout
+    suites = ElementTree.parse(path).getroot()
+    assert len(suites) == 2
+    assert [suite.get("failures") for suite in suites] == ["0", "2"]
+    assert suites.get("tests") == "6"
+    assert suites.get("failures") == "2"
+    assert [suite.get("name").split(":")[0] for suite in suites] in (
+        ["PASS", "FAIL"], ["INCONCLUSIVE", "FAIL"],
+    )  # fmt: skip
+    assert {case.get("classname") for case in suites[1]} == {f"genbench.check.{TASKS[1]}"}
+
+
+def test_folders_repeated_options_and_single_runs_say_the_same(grid):
+    (worse, *runs), (before, *baselines) = grid["worse"], grid["before"]
+    found = check(worse, before)
+    assert [task.label for task in found.tasks] == list(TASKS)
+    assert check(runs, baselines) == found
+    assert check([*reversed(runs)], baselines) == found
+    assert (found.task, found.candidate, found.baseline) == (None, None, None)
+    assert gate.GateResult.model_validate_json(found.model_dump_json()) == found
+
+
+def test_holm_runs_over_the_quantities_of_all_tasks(grid):
+    found = check(grid["worse"][0], grid["before"][0])
+    assert [one.task for one in found.quantities] == [TASKS[0]] * 3 + [TASKS[1]] * 3
+    assert [one.p_fail_holm for one in found.quantities] == pytest.approx(
+        list(stats.holm([one.p_fail for one in found.quantities])), abs=1e-8
+    )
+    assert "over 6 quantities of 2 tasks" in found.correction
+    apart = [check(*pair) for pair in zip(grid["worse"][1:], grid["before"][1:], strict=True)]
+    assert found.verdict == overall([one.verdict for one in apart]) == "fail"
+
+
+def test_one_task_keeps_the_keys_of_schema_version_1(agents):
+    found = check(agents["memoriser"], agents["oracle"]).model_dump()
+    assert found["schema_version"] == 2
+    assert found["task"]["name"] == "gp-ood-rule"
+    assert found["candidate"]["model"]["name"] == "agent:memoriser"
+    assert found["baseline"]["model"]["name"] == "agent:oracle"
+
+
+def test_the_summary_has_a_table_a_task(grid):
+    lines = markdown(check(grid["worse"][0], grid["before"][0])).splitlines()
+    assert sum(line.startswith("### ") for line in lines) == 1
+    assert sum(line.startswith("| quantity ") for line in lines) == 2
+    assert sum(line.startswith("**gp") for line in lines) == 2
+
+
+def refused(command, *arguments):
+    done = command("check", *arguments)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def test_a_task_of_one_side_alone_is_named(grid, command):
+    (worse, one, two), (before, first, second) = grid["worse"], grid["before"]
+    message = refused(command, worse, "--baseline", first)
+    assert f"there is no baseline run on {TASKS[1]}, where the candidate was scored" in message
+    assert str(two) in message
+    message = refused(command, one, "--baseline", before)
+    assert f"the candidate was not scored on {TASKS[1]}, where the baseline was" in message
+    assert str(second) in message
+
+
+def test_each_side_is_one_checkpoint(grid, agents, command):
+    (worse, one, two), (before, first, second) = grid["worse"], grid["before"]
+    message = refused(command, one, second, "--baseline", before)
+    assert "the candidate is one checkpoint, but" in message
+    assert "is a run of worse" in message
+    message = refused(command, worse, "--baseline", first, "--baseline", two)
+    assert "the baseline is one checkpoint, but" in message
+
+
+def test_what_a_shell_makes_of_a_pattern_after_baseline_is_explained(grid, command):
+    # `--baseline before/*/*` becomes one baseline, and further candidates.
+    (_, one, two), (_, first, second) = grid["worse"], grid["before"]
+    assert "--baseline takes one folder: repeat it" in refused(
+        command, one, two, "--baseline", first, second
+    )
+
+
+def test_two_runs_of_one_task_on_a_side_are_refused(grid, command, tmp_path):
+    (worse, one, _), (before, *_) = grid["worse"], grid["before"]
+    copy = shutil.copytree(one, tmp_path / "copy")
+    message = refused(command, worse, copy, "--baseline", before)
+    assert f"are two runs of the candidate on {TASKS[0]}" in message
+
+
+def test_a_folder_of_both_sides_is_refused(grid, command):
+    worse, before = grid["worse"][0], grid["before"][0]
+    assert "is given twice" in refused(command, worse, "--baseline", worse)
+    assert "is one checkpoint" in refused(command, worse.parent, "--baseline", before)
+    assert "is given twice" in refused(command, worse, worse, "--baseline", before)
+
+
+@pytest.mark.parametrize("width", [80, 100, 120])
+def test_no_terminal_breaks_a_word_or_hides_a_figure(grid, width):
+    from rich.console import Console
+
+    from genbench.cli import check as cli
+
+    found = check(grid["worse"][0], grid["before"][0])
+    console = Console(width=width, force_terminal=True, no_color=True, highlight=False)
+    with console.capture() as captured:
+        cli._print_task(console, found, found.tasks[1])
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", captured.get()).splitlines()
+    assert max(map(len, lines)) <= width
+    assert not any("…" in line for line in lines)
+    for one in found.quantities[3:]:
+        assert any(line.startswith(one.name) and one.verdict in line for line in lines)
+        assert sum(f"{100 * one.drop:+.1f} pp" in line for line in lines) >= 1
+
+
 # Files for CI systems
 
 HOSTILE = "x\" onload='1'><script>alert(1)</script>&amp;]]>\x00\x1b[31m|a|\n# b `c` \ud800"
@@ -452,10 +658,10 @@ HOSTILE = "x\" onload='1'><script>alert(1)</script>&amp;]]>\x00\x1b[31m|a|\n# b 
 def hostile(agents):
     """A gate of a model with a name made to break out."""
     found = check(agents["memoriser"], agents["oracle"])
-    model = found.candidate.model.model_copy(update={"name": HOSTILE})
-    return found.model_copy(
-        update={"candidate": found.candidate.model_copy(update={"model": model})}
-    )
+    (task,) = found.tasks
+    model = task.candidate.model.model_copy(update={"name": HOSTILE})
+    candidate = task.candidate.model_copy(update={"model": model})
+    return found.model_copy(update={"tasks": [task.model_copy(update={"candidate": candidate})]})
 
 
 def test_junit_has_one_case_a_quantity_and_counts_what_failed(agents, command, tmp_path):
@@ -484,6 +690,31 @@ def test_a_hostile_name_stays_text(hostile):
     assert "\\<script\\>" in first
     assert re.search(r"(?<!\\)[<`|]", first) is None
     assert [line for line in rest if line.startswith("#")] == []
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+@pytest.mark.parametrize("name", ["check", "compare"])
+def test_a_hostile_name_breaks_no_output(agents, command, tmp_path, monkeypatch, name, options):
+    odd = shutil.copytree(agents["memoriser"], tmp_path / "odd")
+    content = json.loads((odd / "results.json").read_text())
+    content["model"]["name"] = HOSTILE
+    content["model"]["training"] = {
+        "method": "\x1b[31m",
+        "recipe": ["x"],
+        "step": "1",
+        "flops": "?",
+    }
+    (odd / "results.json").write_text(json.dumps(content))
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
+    between = ["--baseline"] if name == "check" else []
+    runs = [odd, *between, agents["oracle"]]
+    files = ["--junit", tmp_path / "x.xml"] if between else ["--csv", tmp_path / "x.csv"]
+    done = command(name, *runs, *files, *options)
+    assert done.returncode == (1 if between else 0)
+    assert not set("\x00\x1b\ud800") & set(done.stdout)
+    done.stdout.encode()
+    if options:
+        json.loads(done.stdout)
 
 
 def test_the_step_summary_is_appended(agents, command, tmp_path, monkeypatch):
@@ -565,3 +796,26 @@ def test_the_actions_scripts_run_and_pass_the_verdict_on(action, agents, tmp_pat
     assert (code, outputs["check.outputs.verdict"]) == (1, "fail")
     assert (tmp_path / outputs["run.outputs.folder"] / "results.json").is_file()
     ElementTree.parse(tmp_path / "genbench-junit.xml")
+
+
+def test_the_actions_scripts_take_several_tasks_and_a_folder_of_baselines(action, tmp_path):
+    options = {"limit": 30, "verify_iters": 1}
+    for task in TASKS:
+        genbench.run("agent:oracle", task, output=tmp_path / "baseline", **options)
+    inputs = {
+        "model": "agent:memoriser", "task": " ".join(TASKS),
+        "baseline": str(tmp_path / "baseline"), "run-args": "--limit 30 --verify-iters 1",
+    }  # fmt: skip
+    code, outputs = play(action, inputs, tmp_path)
+    assert (code, outputs["check.outputs.verdict"]) == (1, "fail")
+    assert len(list((tmp_path / outputs["run.outputs.folder"]).rglob("results.json"))) == 2
+    assert len(ElementTree.parse(tmp_path / "genbench-junit.xml").getroot()) == 2
+
+
+def test_the_action_refuses_an_output_folder_with_another_run(action, agents, tmp_path):
+    genbench.run("agent:oracle", "gp-ood-rule", output=tmp_path / "genbench-candidate", limit=5)
+    inputs = {
+        "model": "agent:memoriser", "task": "gp-ood-rule", "baseline": str(agents["oracle"]),
+        "run-args": "--limit 50 --verify-iters 1",
+    }  # fmt: skip
+    assert play(action, inputs, tmp_path)[0] == 2

@@ -4,19 +4,25 @@ import csv
 import io
 import itertools
 import json
+import re
 import shutil
 import typing
+from random import Random
 
 import numpy as np
 import pytest
+from scipy import stats as scipy_stats
 
 import genbench
 from genbench import stats
 from genbench.changes import change, difference_in_differences
-from genbench.comparison import Comparison, compare
+from genbench.comparison import compare
+from genbench.comparison_results import Comparison
 from genbench.errors import GenbenchError
+from genbench.importing import import_responses
 from genbench.pairing import read_runs
 from genbench.reading import Word, direction, read
+from genbench.training_seeds import method_comparisons
 
 LIMIT = 50
 
@@ -192,13 +198,19 @@ def other_version(folder):
     _edit(folder, "results.json", lambda results: results["task"].update(version="9.9"))
 
 
+def _edit_both(folder, how):
+    """The two files say the same of the task and the settings."""
+    for name in ("run.json", "results.json"):
+        _edit(folder, name, how)
+
+
 def other_fingerprint(folder):
-    _edit(folder, "results.json", lambda results: results["task"].update(fingerprint="f" * 64))
+    _edit_both(folder, lambda content: content["task"].update(fingerprint="f" * 64))
 
 
-def other_setting(name, value):
+def other_setting(**values):
     def change_setting(folder):
-        _edit(folder, "results.json", lambda results: results["settings"].update({name: value}))
+        _edit_both(folder, lambda content: content["settings"].update(values))
 
     return change_setting
 
@@ -220,6 +232,14 @@ def other_schema(folder):
     _edit(folder, "results.json", lambda results: results.update(schema_version=99))
 
 
+def other_header_schema(folder):
+    _edit(folder, "run.json", lambda header: header.update(schema_version=0))
+
+
+def files_of_two_runs(folder):
+    _edit(folder, "results.json", lambda results: results["settings"].update(seed=7))
+
+
 def edited(folder):
     with (folder / "episodes.jsonl").open("a") as file:
         file.write("{}\n")
@@ -230,15 +250,17 @@ def edited(folder):
     [
         (other_version, 'task.version: "1.0" in'),
         (other_fingerprint, "task.fingerprint: "),
-        (other_setting("temperature", 0.7), "settings.temperature: 0.0 in"),
-        (other_setting("verify_iters", 5), "settings.verify_iters: 2 in"),
-        (other_setting("prompt", "reasoned"), 'settings.prompt: "paper" in'),
-        (other_setting("samples", 4), "settings.samples: 1 in"),
-        (other_setting("limit", None), "settings.limit: 50 in"),
-        (unfinished, "is not finished"),
+        (other_setting(temperature=0.7), "settings.temperature: 0.0 in"),
+        (other_setting(verify_iters=5), "settings.verify_iters: 2 in"),
+        (other_setting(prompt="reasoned"), 'settings.prompt: "paper" in'),
+        (other_setting(samples=4, temperature=0.7), "settings.samples: 1 in"),
+        (other_setting(limit=None), "settings.limit: 50 in"),
+        (unfinished, "is an unfinished run: finish it with the command"),
         (empty, "it is empty"),
         (gone, "there is no folder"),
         (other_schema, "has the schema version 99"),
+        (other_header_schema, "has the schema version 0"),
+        (files_of_two_runs, "are of different runs: settings.seed: 0 in run.json"),
         (edited, "was not made from this episodes.jsonl"),
     ],
 )
@@ -269,24 +291,36 @@ def test_one_run_twice_is_refused(folders, command, tmp_path):
     assert "two run folders or more" in done.stderr
 
 
+def test_runs_of_one_checkpoint_alone_are_no_comparison(grid, command):
+    done = command("compare", grid["oracle", TASKS[0]], grid["oracle", TASKS[1]])
+    assert done.returncode == 2
+    assert "every run found is one of agent:oracle" in done.stderr
+
+
+def test_a_file_of_a_run_is_refused_with_its_folder(folders, command):
+    done = command("compare", folders["oracle"] / "results.json", folders["memoriser"])
+    assert done.returncode == 2
+    assert f"is a file: give its folder, {folders['oracle']}" in done.stderr
+
+
 def test_runs_on_other_instances_are_refused(folders, tmp_path):
     fewer = run("memoriser", tmp_path, limit=LIMIT - 5)
-    _edit(fewer, "results.json", lambda results: results["settings"].update(limit=LIMIT))
     fingerprint = genbench.load_run(folders["oracle"]).results.task.fingerprint
-    _edit(fewer, "results.json", lambda found: found["task"].update(fingerprint=fingerprint))
+    _edit_both(fewer, lambda content: content["settings"].update(limit=LIMIT))
+    _edit_both(fewer, lambda content: content["task"].update(fingerprint=fingerprint))
     with pytest.raises(GenbenchError, match=r"different instances of the split 'id' \(50 .* 45 "):
         compare([folders["oracle"], fewer])
 
 
-def test_the_folder_above_a_run_is_no_run_and_the_run_below_is_named(folders, command):
-    done = command("compare", folders["oracle"].parent, folders["memoriser"])
-    assert done.returncode == 2
-    assert f"there is a run below it: {folders['oracle']}" in done.stderr
+def test_a_folder_above_runs_stands_for_them(folders, command):
+    above = command("compare", folders["oracle"].parents[1], folders["memoriser"])
+    assert above.returncode == 0
+    assert above.stdout == command("compare", folders["oracle"], folders["memoriser"]).stdout
 
 
 def test_what_may_differ_is_noted(folders, tmp_path):
     other = shutil.copytree(folders["random"], tmp_path / "other")
-    _edit(other, "results.json", lambda results: results["settings"].update(dtype="bfloat16"))
+    _edit_both(other, lambda content: content["settings"].update(dtype="bfloat16"))
     found = compare([folders["oracle"], other])
     assert 'settings.dtype: null in agent:oracle, "bfloat16" in agent:random' in found.notes[0]
 
@@ -300,3 +334,309 @@ def test_samples_of_an_instance_are_its_mean(tmp_path):
     assert random.splits["id"].first.size == 20
     assert np.unique(random.splits["id"].first * 4 % 1).tolist() == [0]
     assert (memoriser.splits["id"].first == 1).all()
+
+
+# Several tasks
+
+TASKS = ("gp-ood-rule", "gp-targets-ood-rule")
+
+
+@pytest.fixture(scope="module")
+def grid(tmp_path_factory):
+    """Three agents on two tasks: (agent, task) -> folder."""
+    output = tmp_path_factory.mktemp("grid")
+    return {
+        (kind, task): run(kind, output / kind / task, task, limit=30)
+        for kind in ("oracle", "memoriser", "random")
+        for task in TASKS
+    }
+
+
+@pytest.fixture(scope="module")
+def above(grid):
+    """The folder that holds them all."""
+    return grid["oracle", TASKS[0]].parents[4]
+
+
+@pytest.fixture(scope="module")
+def compared(grid):
+    return compare(list(grid.values()))
+
+
+def test_every_task_has_the_base_that_the_first_run_names(grid, compared):
+    assert [task.label for task in compared.tasks] == list(TASKS)
+    for task in compared.tasks:
+        assert task.base.model.name == "agent:oracle"
+        assert task.base.folder == str(grid["oracle", task.label])
+        assert [one.model.name for one in compared.on(task)] == ["agent:memoriser", "agent:random"]
+        words = [one.readings[0].word for one in compared.on(task)]
+        assert words == ["memorises", "forgets both"]
+    # What holds of one task alone is not said of several.
+    assert (compared.task, compared.base, compared.verify_iters) == (None, None, None)
+
+
+def test_the_order_of_the_runs_decides_nothing_but_the_base(grid, compared):
+    first, *others = grid.values()
+    assert compare([first, *reversed(others)]).tests == compared.tests
+    shuffled = compare([first, *reversed(others)])
+    words = {(one.task, one.checkpoint): one.readings[0].word for one in shuffled.checkpoints}
+    assert words == {
+        (one.task, one.checkpoint): one.readings[0].word for one in compared.checkpoints
+    }
+
+
+def test_every_task_has_the_changes_of_a_call_of_its_own_and_a_correction_over_all(grid, compared):
+    separate = [compare([grid[kind, task] for kind in ("oracle", "memoriser", "random")])
+                for task in TASKS]  # fmt: skip
+    assert compared.tests == sum(one.tests for one in separate)
+    alone = [change for one in separate for change in one.changes()]
+    together = compared.changes()
+    assert [one.value for one in together] == [one.value for one in alone]
+    assert [one.p_value_holm for one in together] == pytest.approx(
+        list(stats.holm([one.p_value for one in together]))
+    )
+    assert any(
+        one.p_value_holm > other.p_value_holm for one, other in zip(together, alone, strict=True)
+    )
+
+
+def test_one_task_keeps_the_keys_of_schema_version_1(memorised):
+    found = memorised.model_dump()
+    assert found["task"] == found["tasks"][0]["task"]
+    assert found["base"] == found["tasks"][0]["base"]
+    assert found["verify_iters"] == 2
+    assert {"alpha", "correction", "tests", "checkpoints", "notes"} <= set(found)
+    assert found["schema_version"] == 2
+
+
+def test_a_folder_of_runs_is_all_of_them_and_the_base_can_be_named_by_its_folder(
+    grid, above, compared
+):
+    found = compare([above], base=above / "oracle")
+    assert found.tests == compared.tests
+    assert {task.base.model.name for task in found.tasks} == {"agent:oracle"}
+    assert compare([above]).tasks[0].base.model.name == "agent:memoriser"
+
+
+def test_sections_and_a_summary_are_printed(grid, command, tmp_path):
+    path = tmp_path / "found.csv"
+    done = command("compare", *grid.values(), "--csv", path)
+    assert done.returncode == 0
+    for task in TASKS:
+        assert f"{task} 1.0, base: agent:oracle" in done.stdout
+    summary = done.stdout[done.stdout.index("checkpoint ") :].splitlines()
+    assert summary[0].split() == ["checkpoint", *TASKS]
+    assert summary[1].split() == ["agent:memoriser", "memorises", "memorises"]
+    assert summary[2].split("  ")[0] == "agent:random"
+    rows = list(csv.DictReader(io.StringIO(path.read_text())))
+    assert {row["task_label"] for row in rows} == set(TASKS)
+    assert Comparison.model_validate_json(command("compare", *grid.values(), "--json").stdout)
+
+
+@pytest.mark.parametrize("width", [80, 100, 120])
+def test_no_terminal_breaks_a_word_or_hides_a_figure(grid, width):
+    from rich.console import Console
+
+    from genbench.cli import compare as cli
+
+    found = compare([grid[kind, TASKS[0]] for kind in ("oracle", "memoriser")])
+    console = Console(width=width, force_terminal=True, no_color=True, highlight=False)
+    with console.capture() as captured:
+        cli._print_task(console, found, found.tasks[0])
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", captured.get()).splitlines()
+    assert max(map(len, lines)) <= width
+    assert not any("…" in line for line in lines)
+    for quantity in found.checkpoints[0].quantities:
+        label = cli._label(quantity, 2)
+        assert any(line.startswith(label) for line in lines)
+    figures = "-100.0 [-100.0"
+    assert sum(figures in line for line in lines) == 3
+
+
+def test_a_task_without_the_base_is_refused_by_name(grid, command):
+    runs = [grid["oracle", TASKS[0]], *(grid["memoriser", task] for task in TASKS)]
+    done = command("compare", *runs)
+    assert done.returncode == 2
+    assert f"the base, agent:oracle, has no run on {TASKS[1]}" in done.stderr
+    assert str(grid["memoriser", TASKS[1]]) in done.stderr
+    assert "leave that run out" in done.stderr
+
+
+def test_a_task_with_nothing_but_the_base_is_refused_by_name(grid, command):
+    done = command("compare", grid["oracle", TASKS[0]], grid["memoriser", TASKS[0]],
+                   grid["oracle", TASKS[1]])  # fmt: skip
+    assert done.returncode == 2
+    assert f"is the base's run on {TASKS[1]}, and no other checkpoint" in done.stderr
+
+
+def test_two_runs_of_the_base_on_a_task_are_told_apart_or_refused(grid, tmp_path):
+    second = shutil.copytree(grid["oracle", TASKS[1]], tmp_path / "second")
+    _edit_both(second, lambda content: content["settings"].update(seed=5))
+    _edit(second, "results.json", lambda results: results.update(settings_hash="0" * 16))
+    found = compare([*grid.values(), second])
+    # The base of the other task was run with seed 0, so that one is the base here too.
+    assert found.tasks[1].base.folder == str(grid["oracle", TASKS[1]])
+    names = [one.checkpoint for one in found.on(found.tasks[1])]
+    assert len(set(names)) == len(names) == 3
+    third = shutil.copytree(second, tmp_path / "third")
+    _edit_both(third, lambda content: content["settings"].update(seed=6))
+    _edit(third, "results.json", lambda results: results.update(settings_hash="1" * 16))
+    runs = [path for key, path in grid.items() if key != ("oracle", TASKS[1])]
+    with pytest.raises(GenbenchError, match="are both runs of the base on gp-targets-ood-rule"):
+        compare([*runs, second, third])
+
+
+def test_a_base_folder_of_two_checkpoints_is_refused(grid, above, command):
+    done = command("compare", above, "--base", above)
+    assert done.returncode == 2
+    assert "the base is one checkpoint, but" in done.stderr
+    assert "name one of its runs with --base" in done.stderr
+
+
+def test_unfinished_runs_in_a_folder_are_refused_or_skipped(grid, above, command, tmp_path):
+    copy = shutil.copytree(above, tmp_path / "copy")
+    (odd,) = copy.glob("random/gp-ood-rule/*/*/*/results.json")
+    odd.unlink()
+    done = command("compare", copy, "--base", copy / "oracle")
+    assert done.returncode == 2
+    assert f"{odd.parent} is an unfinished run" in done.stderr
+    assert "--skip-unfinished" in done.stderr
+    done = command("compare", copy, "--base", copy / "oracle", "--skip-unfinished")
+    assert done.returncode == 0
+    assert f"note: {odd.parent} is unfinished and left out" in done.stdout
+    assert re.search(r"^agent:random +- +forgets both", done.stdout, re.MULTILINE)
+
+
+def test_one_task_under_two_limits_is_two_tasks_with_names_of_their_own(grid, tmp_path):
+    fewer = [run(kind, tmp_path / kind, limit=20) for kind in ("oracle", "memoriser")]
+    found = compare([grid["oracle", TASKS[0]], grid["memoriser", TASKS[0]], *fewer])
+    assert [task.label for task in found.tasks] == [
+        "gp-ood-rule (limit 30)", "gp-ood-rule (limit 20)"
+    ]  # fmt: skip
+
+
+# Training seeds
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Runs as checkpoints of two methods would give them: (method, seed) -> folder; and a base."""
+    output = tmp_path_factory.mktemp("trained")
+    oracle = genbench.load_run(run("oracle", output / "oracle", limit=40, verify_iters=1))
+    right = {episode.instance_id: episode.turns[0].response.text for episode in oracle.episodes}
+    split = {episode.instance_id: episode.split for episode in oracle.episodes}
+    task = genbench.load_task("gp-ood-rule", limit=40)
+
+    def made(name, rates, training):
+        random = Random(name)
+        path = output / f"{name}.jsonl"
+        with path.open("w") as file:
+            for instance, text in right.items():
+                solved = random.random() < rates.get(split[instance], 0.5)
+                row = {"instance_id": instance, "response": text if solved else f"no {name}"}
+                file.write(json.dumps(row) + "\n")
+        folder = import_responses(path, task, output / name)[0].folder.path
+        _edit(folder, "results.json", lambda results: results["model"].update(training=training))
+        return folder
+
+    found = {"base": made("base", {"id": 0.5, "ood": 0.5}, None)}
+    for method, rates in (("sft", {"id": 0.9, "ood": 0.1}), ("rl", {"id": 0.8, "ood": 0.8})):
+        for seed in range(3):
+            training = {"method": method, "recipe": f"gp-{method}", "step": 400, "seed": seed}
+            found[method, seed] = made(f"{method}-{seed}", rates, training)
+    return found
+
+
+@pytest.fixture(scope="module")
+def over_seeds(trained):
+    return compare(list(trained.values()))
+
+
+def test_seeds_of_a_method_have_their_mean_change(over_seeds):
+    sft, rl = over_seeds.training_seeds
+    assert (sft.label, rl.label) == ("sft gp-sft, step 400", "rl gp-rl, step 400")
+    assert sft.seeds == [0, 1, 2]
+    by_folder = {one.folder: one for one in over_seeds.checkpoints}
+    for seeds in (sft, rl):
+        assert [one.name for one in seeds.quantities] == ["id", "ood", "ood - id"]
+        for found in seeds.quantities:
+            values = [
+                quantity.change.value
+                for folder in seeds.folders
+                for quantity in by_folder[folder].quantities
+                if quantity.name == found.name
+            ]
+            assert found.change.value == pytest.approx(np.mean(values))
+            assert found.sd == pytest.approx(np.std(values, ddof=1))
+            if found.sd > 1e-9:
+                expected = scipy_stats.ttest_1samp(values, 0)
+                assert found.change.p_value == pytest.approx(expected.pvalue)
+                assert found.seeds_needed == stats.required_seeds(found.sd, 0.04)
+
+
+def test_two_methods_are_held_against_each_other(over_seeds):
+    (found,) = over_seeds.methods
+    assert (found.a, found.b) == ("sft gp-sft, step 400", "rl gp-rl, step 400")
+    sft, rl = over_seeds.training_seeds
+    for one, a, b in zip(found.quantities, sft.quantities, rl.quantities, strict=True):
+        assert one.change.value == pytest.approx(a.change.value - b.change.value)
+        assert one.change.method == "welch t over 3 and 3 seeds"
+
+
+def test_seeds_and_methods_are_among_holms_tests(over_seeds):
+    of_checkpoints = sum(len(one.quantities) for one in over_seeds.checkpoints)
+    assert over_seeds.tests == of_checkpoints + 2 * 3 + 3 == len(over_seeds.changes())
+    assert [one.p_value_holm for one in over_seeds.changes()] == pytest.approx(
+        list(stats.holm([one.p_value for one in over_seeds.changes()]))
+    )
+
+
+def test_seeds_are_shown_with_the_number_that_4_points_need(trained, command, tmp_path):
+    path = tmp_path / "found.csv"
+    done = command("compare", *trained.values(), "--csv", path)
+    assert "sft gp-sft, step 400: mean over 3 training seeds (0, 1, 2)" in done.stdout
+    assert "seeds for 4 pp" in done.stdout
+    assert "sft gp-sft, step 400 minus rl gp-rl, step 400" in done.stdout
+    rows = list(csv.DictReader(io.StringIO(path.read_text())))
+    assert [row["row"] for row in rows].count("seeds") == 6
+    assert [row["row"] for row in rows].count("methods") == 3
+    (id_row,) = [row for row in rows if row["checkpoint"] == "rl gp-rl, step 400"
+                 and row["quantity"] == "id"]  # fmt: skip
+    assert id_row["seed"] == "0 1 2"
+    assert float(id_row["seed_sd"]) > 0
+
+
+def _trained_otherwise(trained, tmp_path, **changed):
+    """A base, and two runs of one method whose records differ in the seed and in this."""
+    folders = [shutil.copytree(trained["sft", seed], tmp_path / str(seed)) for seed in (0, 1)]
+    _edit(folders[1], "results.json", lambda results: results["model"]["training"].update(changed))
+    return compare([trained["base"], *folders])
+
+
+def test_other_steps_recipes_and_unknown_seeds_are_no_seeds_of_one_recipe(trained, tmp_path):
+    assert _trained_otherwise(trained, tmp_path / "same").training_seeds != []
+    for name, value in (("step", 300), ("recipe", "other"), ("method", "rl"), ("seed", None)):
+        found = _trained_otherwise(trained, tmp_path / name, **{name: value})
+        assert found.training_seeds == []
+    found = _trained_otherwise(trained, tmp_path / "twice", seed=0)
+    assert found.training_seeds == []
+    assert any("another run of sft gp-sft, step 400, seed 0" in note for note in found.notes)
+
+
+def test_methods_at_several_steps_are_compared_at_those_they_share(over_seeds):
+    def at(method, *steps):
+        (of_method,) = [one for one in over_seeds.training_seeds if one.method == method]
+        return [
+            of_method.model_copy(update={"step": step, "label": f"{method} {step}"})
+            for step in steps
+        ]
+
+    def pairs(seeds):
+        return [(one.a, one.b) for one in method_comparisons(seeds, over_seeds.checkpoints)]
+
+    assert pairs([*at("sft", 1, 2, 3), *at("rl", 3, 2, 9)]) == [
+        ("sft 2", "rl 2"),
+        ("sft 3", "rl 3"),
+    ]
+    assert pairs([*at("sft", 1), *at("rl", 9)]) == [("sft 1", "rl 9")]
+    assert pairs([*at("sft", 1, 2), *at("rl", 9)]) == []

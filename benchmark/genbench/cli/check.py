@@ -7,12 +7,22 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from genbench.gate import GateResult
+    from rich.console import Console
+
+    from genbench.gate import GatedTask, GateResult
 
 
 def check(
-    run: Annotated[str, typer.Argument(help="The run folder of the candidate.")],
-    baseline: Annotated[str, typer.Option(help="The run folder that it must not fall behind.")],
+    runs: Annotated[
+        list[str],
+        typer.Argument(help="The candidate's run folders, or a folder that holds them."),
+    ],
+    baseline: Annotated[
+        list[str],
+        typer.Option(
+            help="A run folder that it must not fall behind, or a folder of such; may be repeated."
+        ),
+    ],
     max_drop: Annotated[
         float, typer.Option(help="The allowed drop of a rate, and growth of a gap, as a share.")
     ] = 0.02,
@@ -23,7 +33,7 @@ def check(
     junit: Annotated[str | None, typer.Option(help="Write JUnit XML here.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Judge a run against a baseline: pass, fail (exit 1) or inconclusive."""
+    """Judge a checkpoint against a baseline, on every task: pass, fail (exit 1) or inconclusive."""
     from genbench.errors import UsageError, closest
 
     choices = ("pass", "warn", "fail")
@@ -35,16 +45,20 @@ def check(
     from pathlib import Path
 
     from genbench import gate, gate_reports
+    from genbench.cli.layout import waiting
+    from genbench.store import json_bytes
 
-    result = gate.check(
-        Path(run),
-        Path(baseline),
-        max_drop=max_drop,
-        alpha=alpha,
-        on_inconclusive=on_inconclusive,  # type: ignore[arg-type]  # checked above
-    )
+    with waiting("reading and judging the runs"):
+        result = gate.check(
+            [Path(run) for run in runs],
+            [Path(run) for run in baseline],
+            max_drop=max_drop,
+            alpha=alpha,
+            on_inconclusive=on_inconclusive,  # type: ignore[arg-type]  # checked above
+        )
     if as_json:
-        typer.echo(result.model_dump_json(indent=1))
+        # In ASCII: names may hold what no encoding can say.
+        typer.echo(json_bytes(result.model_dump(mode="json")).decode(), nl=False)
     else:
         typer.echo(gate_reports.headline(result))
         _print(result)
@@ -63,36 +77,19 @@ def check(
 
 
 def _print(result: GateResult) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    from genbench.cli.tables import percent, plain_console
-    from genbench.gate_reports import needs
+    from genbench.cli.layout import say
+    from genbench.cli.tables import plain_console
+    from genbench.gate_reports import needed
 
     console = plain_console()
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("quantity", overflow="fold")
-    table.add_column("verdict", no_wrap=True)
-    confidence = f"{100 * (1 - result.alpha):g}%"
-    for title in ("n", "baseline", "candidate", "drop", f"{confidence} limits", "fail p", "pass p"):
-        table.add_column(title, justify="right", no_wrap=True)
-    for one in result.quantities:
-        table.add_row(
-            Text(one.name),
-            one.verdict,
-            str(one.n),
-            percent(one.baseline),
-            percent(one.candidate),
-            f"{100 * one.drop:+.1f} pp",
-            f"{100 * one.lower:+.1f}, {100 * one.upper:+.1f}",
-            _p(one.p_fail_holm),
-            _p(one.p_pass),
-        )
-    console.print(table)
+    for task in result.tasks:
+        if len(result.tasks) > 1:
+            console.print()
+            say(console, f"{task.label}: {task.verdict}", bold=True)
+        _print_task(console, result, task)
     console.print()
-    for one in result.quantities:
-        if one.verdict == "inconclusive":
-            console.print(Text(needs(one)), soft_wrap=True)
+    for text in needed(result):
+        say(console, text)
     reasons = dict.fromkeys(one.reason for one in result.quantities if one.verdict == "pass")
     methods = dict.fromkeys(one.method for one in result.quantities)
     notes = [
@@ -104,7 +101,32 @@ def _print(result: GateResult) -> None:
         *(f"note: {note}" for note in result.notes),
     ]
     for note in notes:
-        console.print(Text(note), soft_wrap=True)
+        say(console, note)
+
+
+def _print_task(console: Console, result: GateResult, task: GatedTask) -> None:
+    from genbench.cli.layout import Row, print_rows
+    from genbench.cli.tables import percent
+
+    rows = [
+        Row(
+            one.name,
+            (
+                str(one.n),
+                percent(one.baseline),
+                percent(one.candidate),
+                f"{100 * one.drop:+.1f} pp",
+                f"{100 * one.lower:+.1f}, {100 * one.upper:+.1f}",
+                _p(one.p_fail_holm),
+                _p(one.p_pass),
+            ),
+            one.verdict,
+        )
+        for one in result.on(task)
+    ]
+    confidence = f"{100 * (1 - result.alpha):g}%"
+    titles = ("n", "baseline", "candidate", "drop", f"{confidence} limits", "fail p", "pass p")
+    print_rows(console, titles, rows, heads=("quantity", "verdict"))
 
 
 def _p(value: float) -> str:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
-from genbench.errors import StoreError, UsageError
-from genbench.evaluation import RUN_SCHEMA_VERSION, read_results
+from genbench.errors import UsageError
+from genbench.folders import find_runs, read_run, refuse_unfinished
 from genbench.report.text import clean, distinct
 from genbench.results import GeneralizationResult, Results, SplitResult
 from genbench.settings import RunSettings
-from genbench.store import RESULTS, RUN, differences, read_json, slug
+from genbench.store import slug
 
 _METHODS = ("base", "sft", "rl")
 #: what decides the questions, and is therefore equal in a group; told where groups differ in it
@@ -78,13 +75,8 @@ def load_groups(
     finished (unless such are to be skipped), a damaged file, another schema version.
     """
     folders, unfinished = find_runs(paths)
-    if unfinished and not skip_unfinished:
-        raise UsageError(
-            f"{unfinished[0]} is an unfinished run"
-            + (f", and so are {len(unfinished) - 1} others" if len(unfinished) > 1 else "")
-            + ": finish it with the command that began it, or leave such runs out with "
-            "--skip-unfinished"
-        )
+    if not skip_unfinished:
+        refuse_unfinished(unfinished, skippable=True)
     if not folders:
         raise UsageError(f"every run in {', '.join(map(str, paths))} is unfinished")
     groups: dict[str, list[ReportRun]] = {}
@@ -94,86 +86,10 @@ def load_groups(
     return _titled(list(groups.values())), unfinished
 
 
-def find_runs(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
-    """Finished and unfinished run folders in and below `paths`, each once. Raises UsageError."""
-    finished: dict[Path, Path] = {}
-    unfinished: dict[Path, Path] = {}
-    for path in paths:
-        if not path.is_dir():
-            raise UsageError(f"there is no folder {path}: give run folders, or a folder of them")
-        found = [path] if _is_run(path) else _below(path)
-        if not found:
-            raise UsageError(
-                f"{path} holds no run: neither it nor a folder below it has a {RUN} or {RESULTS}"
-            )
-        for folder in found:
-            # Without its results a run is unfinished; without its header it is damaged, which the
-            # reader says.
-            kind = finished if (folder / RESULTS).is_file() else unfinished
-            kind.setdefault(folder.resolve(), folder)
-    return list(finished.values()), list(unfinished.values())
-
-
-def _is_run(folder: Path) -> bool:
-    return (folder / RUN).is_file() or (folder / RESULTS).is_file()
-
-
-def _below(path: Path) -> list[Path]:
-    found = {file.parent for name in (RUN, RESULTS) for file in path.rglob(name) if file.is_file()}
-    return sorted(found, key=lambda folder: _natural(str(folder)))
-
-
-def _natural(text: str) -> list[tuple[int, int | str]]:
-    """A key under which step-200 comes before step-1000."""
-    return [
-        (0, int(part)) if part.isdigit() else (1, part)
-        for part in re.split(r"([0-9]{1,18})", text)
-        if part
-    ]
-
-
 def _read(folder: Path) -> ReportRun:
-    results = read_results(folder)
-    header = read_json(folder / RUN)
-    version = header.get("schema_version")
-    if version != RUN_SCHEMA_VERSION:
-        raise StoreError(
-            f"{folder / RUN} has the schema version {version}; this genbench reads "
-            f"{RUN_SCHEMA_VERSION}"
-        )
-    try:
-        settings = RunSettings.model_validate(results.settings)
-        task: dict[str, Any] = header["task"]
-        source = str(task["source"])
-        there = {"settings": header["settings"], "fingerprint": task["fingerprint"]}
-    except (KeyError, TypeError, ValidationError) as error:
-        text = str(error).splitlines()[0] if str(error) else ""
-        raise StoreError(f"{folder} is damaged: {type(error).__name__} {text}") from None
-    here = {"settings": results.settings, "fingerprint": results.task.fingerprint}
-    found = differences(there, here, words=(f"in {RUN}", f"in {RESULTS}"))
-    if found:
-        raise StoreError(f"the files of {folder} are of different runs: {'; '.join(found[:3])}")
-    if not results.generalization or "id" not in results.splits:
-        raise StoreError(f"{folder / RESULTS} has no ID split or no OOD split")
-    missing = [name for name in results.generalization if name not in results.splits]
-    if missing:
-        raise StoreError(f"{folder / RESULTS} has a gap, but no split, '{missing[0]}'")
-    _check_numbers(results.model_dump(mode="python"), str(folder / RESULTS))
-    return ReportRun(folder, results, settings, source)
-
-
-def _check_numbers(value: Any, where: str) -> None:
-    """JSON readers let NaN and infinity pass; no figure or test can be made of them."""
-    if isinstance(value, dict):
-        for key, item in value.items():
-            _check_numbers(item, f"{where}: {key}")
-            if str(key).startswith("p_value") and item is not None and not 0 <= item <= 1:
-                raise StoreError(f"{where} is damaged: {key} is {item}, and no p-value")
-    elif isinstance(value, list | tuple):
-        for item in value:
-            _check_numbers(item, where)
-    elif isinstance(value, float) and not math.isfinite(value):
-        raise StoreError(f"{where} is damaged: {value} is no number")
+    run = read_run(folder)
+    settings = RunSettings.model_validate(run.results.settings)
+    return ReportRun(folder, run.results, settings, str(run.header["task"]["source"]))
 
 
 def _titled(groups: list[list[ReportRun]]) -> list[Group]:

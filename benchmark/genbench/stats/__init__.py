@@ -21,7 +21,7 @@ from genbench.stats.scaling import (
     slope_of_scores,
     slope_per_decade,
 )
-from genbench.stats.seeds import required_seeds, seed_difference, seed_interval
+from genbench.stats.seeds import required_seeds, seed_change, seed_difference, seed_interval
 
 __all__ = [
     "Difference",
@@ -45,6 +45,7 @@ __all__ = [
     "required_n",
     "required_seeds",
     "retention",
+    "seed_change",
     "seed_difference",
     "seed_interval",
     "slope_of_scores",

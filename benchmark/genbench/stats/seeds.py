@@ -53,6 +53,34 @@ def seed_interval(
     )
 
 
+def seed_change(
+    values: ArrayLike, confidence: float = 0.95, *, low: float = -1.0, high: float = 1.0
+) -> Difference:
+    """The mean over training seeds of changes against one fixed base, and the test that it is 0.
+
+    `values` holds one change in [low, high] a seed; the interval is `seed_interval`'s and the test
+    Student's (1908) one-sample t test. It holds its level for seeds that scatter about normally and
+    not for skewed ones: where a rate of 2% has a seed SD of 3 points, an unchanged mean is called
+    changed in 15 to 22% of cases, since the seeds at hand seldom show the tail.
+
+    Seeds that are all equal take the score test that Wilson's interval inverts, with the t
+    distribution. Raises ValueError for fewer than two seeds, or where 0 is outside (low, high).
+    """
+    if not low < 0 < high:
+        raise ValueError(f"No change must lie within the range; got {low} to {high}.")
+    found = seed_interval(values, confidence, low=low, high=high)
+    seeds, unchanged = _seeds(values, low, high, "values"), -low / (high - low)
+    variance = (
+        unchanged * (1 - unchanged) / seeds.n if seeds.all_equal else seeds.independent_variance()
+    )
+    statistic = abs(seeds.mean - unchanged) / math.sqrt(variance)
+    return Difference(
+        **vars(found),
+        p_value=float(2 * scipy_stats.t.sf(statistic, seeds.n - 1)),
+        discordance=None,
+    )
+
+
 def seed_difference(
     a: ArrayLike,
     b: ArrayLike,

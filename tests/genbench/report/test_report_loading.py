@@ -7,8 +7,9 @@ import pytest
 import report_runs
 
 from genbench.errors import GenbenchError, StoreError, UsageError
+from genbench.folders import find_runs
 from genbench.report import build_report
-from genbench.report.loading import find_runs, load_groups
+from genbench.report.loading import load_groups
 from genbench.report.text import clean, distinct
 
 

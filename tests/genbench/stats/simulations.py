@@ -360,6 +360,22 @@ def _seed_cases():
             )
             yield Case("difference over seeds, welch t", setting, 0.0, two, quick=True)
 
+            # Against a base that the mean equals; skewed seeds hold no level, so there it falls.
+            change = -0.1 if skewed else 0.0
+
+            def against(generator, draws, shape=shape, seeds=seeds, base=mean - change):
+                for _ in range(draws):
+                    yield stats.seed_change(generator.beta(*shape, seeds) - base)
+
+            yield Case(
+                "mean change over seeds, t",
+                setting if not change else f"{setting}, change {change}",
+                change,
+                against,
+                floor=0.78 if skewed else 0.92,
+                quick=True,
+            )
+
 
 def _slope_cases():
     """A line in log10 FLOPs; its checkpoints scatter on their own, lastingly, or by run."""

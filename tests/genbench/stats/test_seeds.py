@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 from scipy import stats as scipy_stats
 
-from genbench.stats import required_seeds, seed_difference, seed_interval
+from genbench.stats import required_seeds, seed_change, seed_difference, seed_interval
 
 rates = some.lists(some.floats(0, 1), min_size=2, max_size=8)
 
@@ -26,6 +26,43 @@ def test_the_difference_is_scipys_welch_test():
     limits = expected.confidence_interval(0.9)
     assert found.p_value == pytest.approx(expected.pvalue)
     assert (found.low, found.high) == pytest.approx((limits.low, limits.high))
+
+
+def test_the_change_has_scipys_t_test_and_the_interval_of_its_mean():
+    values = [-0.11, -0.04, -0.07, 0.02]
+    found = seed_change(values)
+    expected = scipy_stats.ttest_1samp(values, 0)
+    limits = expected.confidence_interval()
+    assert found.p_value == pytest.approx(expected.pvalue)
+    assert (found.low, found.high) == pytest.approx((limits.low, limits.high))
+    assert (found.n, found.method) == (4, "t over 4 seeds")
+
+
+@given(some.lists(some.floats(-1, 1), min_size=2, max_size=8))
+def test_a_change_is_significant_where_its_interval_leaves_zero_out(values):
+    found = seed_change(values)
+    outside = not found.low <= 0 <= found.high
+    assert 0 <= found.p_value <= 1
+    if abs(found.p_value - 0.05) > 1e-6:
+        assert outside == (found.p_value < 0.05)
+    doubled = seed_change([2 * value for value in values], low=-2, high=2)
+    assert doubled.p_value == pytest.approx(found.p_value, abs=1e-9)
+    assert doubled.value == pytest.approx(2 * found.value)
+
+
+def test_equal_changes_of_a_few_seeds_are_no_proof():
+    assert seed_change([0.0, 0.0, 0.0]).p_value == 1
+    assert seed_change([-1.0] * 3).p_value > 0.05
+    assert seed_change([-1.0] * 12).p_value < 0.01
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5, 8])
+def test_skewed_seeds_raise_the_alarms_that_the_docstring_admits(seeds):
+    generator = np.random.default_rng(seeds)
+    total = 0.02 * 0.98 / 0.03**2 - 1
+    rates = generator.beta(0.02 * total, 0.98 * total, (1500, seeds))
+    found = np.mean([seed_change(row - 0.02).p_value <= 0.05 for row in rates])
+    assert 0.13 < found < 0.24
 
 
 @given(rates)
@@ -65,7 +102,14 @@ def test_one_seed_and_impossible_rates_are_refused(values):
     with pytest.raises(ValueError):
         seed_interval(values)
     with pytest.raises(ValueError):
+        seed_change(values)
+    with pytest.raises(ValueError):
         seed_difference([0.1, 0.2], values)
+
+
+def test_a_change_needs_a_range_around_zero():
+    with pytest.raises(ValueError, match="No change must lie within"):
+        seed_change([0.1, 0.2], low=0)
 
 
 def test_an_sd_of_3_points_needs_10_seeds_for_4_points_and_8_only_one_sided():
