@@ -94,7 +94,8 @@ def _write(
     progress("reading the episodes")
     conversations = [load_conversations(group) for group in groups]
     pieces = PieceStore(draft, inline_bytes)
-    index = collect(groups, conversations, pieces)
+    collected = collect(groups, conversations, pieces)
+    index = collected.index
     rows = headline_rows(groups)
     _write_tables(groups, rows, draft / "tables")
     sections = []
