@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from genbench.errors import StoreError, UsageError
 from genbench.evaluation import RUN_SCHEMA_VERSION, read_results
+from genbench.report.findings import Finding
 from genbench.report.text import clean, distinct
 from genbench.results import GeneralizationResult, Results, SplitResult
 from genbench.settings import RunSettings
@@ -53,12 +54,16 @@ class Group:
     """Runs that were asked the same questions: one task, version, protocol, prompt and limit.
 
     `slug` names its files; `notes` are sentences that a reader of its numbers must know.
+    `compute` is what its checkpoints show along training compute, once the episodes are read;
+    `compute_reason` says why nothing could be computed though there are such checkpoints.
     """
 
     title: str
     slug: str
     runs: tuple[ReportRun, ...]
     notes: tuple[str, ...]
+    compute: tuple[Finding, ...] = ()
+    compute_reason: str = ""
 
     @property
     def ood_splits(self) -> tuple[str, ...]:

@@ -67,3 +67,33 @@ def mixed_rows(right, sticking, wrong, *, id_rate, ood_rate, seed):
         attempts = [a for s, i, a in source if (s, i) == (split, instance)]
         for attempt in sorted(attempts):
             yield instance, attempt, source[split, instance, attempt]
+
+
+def planted_rows(responses, *, rates, seed):
+    """One response an instance, of which exactly so large a share of each split is right; `rates`
+    are by split, 0 for others. The instances that are solved first depend on `seed` alone."""
+    right = responses["oracle"]
+    by_split = {}
+    for split, instance, attempt in right:
+        if attempt == 1:
+            by_split.setdefault(split, []).append(instance)
+    for split, instances in by_split.items():
+        shuffled = Random(f"{seed} {split}").sample(instances, len(instances))
+        solved = set(shuffled[: round(rates.get(split, 0.0) * len(shuffled))])
+        for instance in instances:
+            key = split, instance, 1
+            yield instance, 1, right[key] if instance in solved else "I do not know."
+
+
+def training_run(output, responses, method, *, flops, id_rates, ood_rates, seed=0, **record):
+    """The folders of the checkpoints of a training run, by FLOPs, with exactly these rates."""
+    record = {"recipe": f"gp-{method}", "parent": None} | record
+    return [
+        imported_run(
+            output, f"{record['recipe']}/seed-{seed}/step-{step}",
+            list(planted_rows(responses, rates={"id": inside, "ood": out}, seed=seed)),
+            limit=LIMIT,
+            training={**record, "method": method, "step": step, "seed": seed, "flops": amount},
+        )
+        for step, (amount, inside, out) in enumerate(zip(flops, id_rates, ood_rates, strict=True), 1)
+    ]  # fmt: skip
