@@ -49,15 +49,15 @@ def along_compute(
             followed = trajectories(group, scores)
         except ValueError as error:
             reason = str(error)
-        found.append(_findings(followed) if followed is not None else [])
+        found.append(findings(followed) if followed is not None else [])
         reasons.append(reason)
     return [
         replace(group, compute=of_group, compute_reason=reason)
-        for group, of_group, reason in zip(groups, _adjusted(found), reasons, strict=True)
+        for group, of_group, reason in zip(groups, adjusted(found), reasons, strict=True)
     ]
 
 
-def _findings(followed: Trajectories) -> list[Finding]:
+def findings(followed: Trajectories) -> list[Finding]:
     """All findings of a group, not yet adjusted for their number."""
     return [
         *(
@@ -82,7 +82,7 @@ def _findings(followed: Trajectories) -> list[Finding]:
     ]
 
 
-def _adjusted(groups: Sequence[Sequence[Finding]]) -> list[tuple[Finding, ...]]:
+def adjusted(groups: Sequence[Sequence[Finding]]) -> list[tuple[Finding, ...]]:
     """The findings of all groups with Holm's adjustment over all of their tests."""
     tests = [
         one.found.p_value

@@ -88,12 +88,15 @@ def planted_rows(responses, *, rates, seed):
 def training_run(output, responses, method, *, flops, id_rates, ood_rates, seed=0, **record):
     """The folders of the checkpoints of a training run, by FLOPs, with exactly these rates."""
     record = {"recipe": f"gp-{method}", "parent": None} | record
-    return [
-        imported_run(
-            output, f"{record['recipe']}/seed-{seed}/step-{step}",
-            list(planted_rows(responses, rates={"id": inside, "ood": out}, seed=seed)),
-            limit=LIMIT,
-            training={**record, "method": method, "step": step, "seed": seed, "flops": amount},
-        )
-        for step, (amount, inside, out) in enumerate(zip(flops, id_rates, ood_rates, strict=True), 1)
-    ]  # fmt: skip
+    folders = []
+    for step, amount in enumerate(flops, 1):
+        rates = {"id": id_rates[step - 1], "ood": ood_rates[step - 1]}
+        training = {**record, "method": method, "step": step, "seed": seed, "flops": amount}
+        folders.append(
+            imported_run(
+                output, f"{record['recipe']}/seed-{seed}/step-{step}",
+                list(planted_rows(responses, rates=rates, seed=seed)), limit=LIMIT,
+                training=training,
+            )
+        )  # fmt: skip
+    return folders
