@@ -74,7 +74,8 @@ class Trajectory:
 
     def rates(self, quantity: Quantity) -> Scores:
         """The mean of each checkpoint."""
-        return np.asarray(self.scores[quantity.name].mean(axis=1), dtype=np.float64)
+        rates = np.clip(self.scores[quantity.name].mean(axis=1), quantity.lowest, 1.0)
+        return np.asarray(rates, dtype=np.float64)
 
     @property
     def repeated(self) -> float | None:
@@ -172,7 +173,9 @@ def _quantities(
         both = reference["id"], reference[ood]
         joined = ood_minus_id(*both, is_paired, both[0].first, both[1].first)
         name = OOD_MINUS_ID.format(ood)
-        found.append(Quantity(name, ood, True, joined.clusters, joined.bound, is_paired))
+        # Means over seeds and compute may pass the bound by their rounding.
+        bound = joined.bound * (1 + 1e-9)
+        found.append(Quantity(name, ood, True, joined.clusters, bound, is_paired))
     return found
 
 

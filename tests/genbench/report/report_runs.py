@@ -41,7 +41,9 @@ def imported_run(output, name, rows, *, training=None, **chosen):
     output.mkdir(parents=True, exist_ok=True)
     keys = ("instance_id", "attempt", "response")
     path.write_text("".join(json.dumps(dict(zip(keys, row, strict=True))) + "\n" for row in rows))
-    task = genbench.load_task(chosen.pop("task", TASK), limit=chosen.pop("limit", None))
+    task = chosen.pop("task", TASK)
+    if isinstance(task, str):
+        task = genbench.load_task(task, limit=chosen.pop("limit", None))
     evaluation, _, _ = import_responses(path, task, output, model=name, **chosen)
     folder = evaluation.folder.path
     if training is not None:

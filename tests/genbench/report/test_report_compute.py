@@ -295,6 +295,24 @@ def test_unpaired_splits_are_compared_by_the_difference_of_their_means(tmp_path)
     assert not one.pairs
 
 
+def test_unpaired_extremes_over_seeds_are_numbers_and_not_faults_of_rounding(tmp_path):
+    task = genbench.load_task("gp-ood-rule", protocol="paper", limit=11)
+    oracle = report_runs.responses_of(report_runs.agent_run(tmp_path / "source", "oracle", task))
+    never = {"id": 0.0, "ood": 0.0}
+    for method, seeds, rates in (("sft", 3, never | {"id": 1.0}), ("rl", 1, never | {"ood": 1.0})):
+        for seed in range(seeds):
+            for step in (1, 2):
+                report_runs.imported_run(
+                    tmp_path / "runs", f"{method}-{seed}-{step}",
+                    list(report_runs.planted_rows({"oracle": oracle}, rates=rates, seed=seed)),
+                    task=task,
+                    training={"method": method, "recipe": "r", "seed": seed, "flops": 10.0**step},
+                )  # fmt: skip
+    one = one_of(group_of(tmp_path / "runs"), "matched compute", "ood - id", "RL", "SFT")
+    assert one.found.value == pytest.approx(2)
+    assert one.unit == "instances"
+
+
 # -- readings -------------------------------------------------------------------------------------
 
 
