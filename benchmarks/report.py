@@ -1,15 +1,18 @@
 """How long `genbench report` takes and how much memory, over many episodes.
 
-    python benchmarks/report.py [--episodes 100000] [--runs 12] [--output DIR]
+    python benchmarks/report.py [--episodes 100000] [--runs 12] [--training-runs N] [--output DIR]
 
 Makes run folders of the reference agents through the runner, the store and the analysis (several
-samples an instance), then times the command in a process of its own. With a Chromium and selenium
+samples an instance), then times the command in a process of its own. With --training-runs the run
+folders get invented training records, N training runs of two methods, so that the statistics along
+training compute are timed as well. With a Chromium and selenium
 on the machine, also how long the page takes to load and an episode to open.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import resource
 import subprocess
@@ -40,6 +43,26 @@ def make_runs(folder: Path, runs: int, episodes: int) -> int:
             seed=number,
         )
     return runs * samples * instances
+
+
+def invent_training(folder: Path, training_runs: int) -> None:
+    """Give the run folders the records of checkpoints of so many training runs."""
+    folders = sorted(path.parent for path in folder.rglob("results.json"))
+    for number, run in enumerate(folders):
+        step, series = divmod(number, training_runs)
+        seed, method = divmod(series, 2)
+        record = {
+            "recipe": f"invented-{method}",
+            "method": ("sft", "rl")[method],
+            "seed": seed,
+            "step": step,
+            "parent": None,
+            "flops": 1e13 * 2**step,
+        }
+        for name in ("run.json", "results.json"):
+            content = json.loads((run / name).read_text())
+            content["model"]["training"] = record
+            (run / name).write_text(json.dumps(content))
 
 
 def size(folder: Path) -> float:
@@ -99,12 +122,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--episodes", type=int, default=100_000)
     parser.add_argument("--runs", type=int, default=12)
+    parser.add_argument("--training-runs", type=int, default=0)
     parser.add_argument("--output", type=Path, default=None, help="keep runs and report here")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         place = arguments.output or Path(scratch)
         begun = time.perf_counter()
         episodes = make_runs(place / "runs", arguments.runs, arguments.episodes)
+        if arguments.training_runs:
+            invent_training(place / "runs", arguments.training_runs)
         print(
             f"{arguments.runs} runs, {episodes:,} episodes, {size(place / 'runs'):.0f} MB, made in "
             f"{time.perf_counter() - begun:.0f} s"

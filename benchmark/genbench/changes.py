@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from genbench import stats
-from genbench.scores import ScoredRun, Scores
+from genbench.scores import ScoredRun, Scores, SplitScores
 
 
 @dataclass(frozen=True)
@@ -46,36 +46,55 @@ def change(
     return Changes(new - old, clusters, 1.0, float(old.mean()), float(new.mean()), sides=(old, new))
 
 
-def difference_in_differences(
-    earlier: ScoredRun, later: ScoredRun, ood: str, measure: str = "first"
-) -> Changes:
-    """The change of (OOD - ID): minus the growth of the gap.
+@dataclass(frozen=True)
+class OodMinusId:
+    """Per-instance scores of two splits as values whose mean is OOD minus ID."""
 
-    Paired splits: one value a pair. Separate splits: each instance's change, weighted so that the
+    values: Scores
+    """Shape (..., units), one a pair or, of separate splits, one an instance."""
+    clusters: tuple[str, ...]
+    bound: float
+    """The largest size of the difference between two such values."""
+
+
+def ood_minus_id(
+    id_split: SplitScores, ood_split: SplitScores, paired: bool, inside: Scores, out: Scores
+) -> OodMinusId:
+    """`inside` and `out` are scores in [0, 1] of shape (..., instances of the split).
+
+    Paired splits: one value a pair. Separate splits: each instance's score, weighted so that the
     mean over the instances of both is the difference of the two splits' means.
     """
-    sides = [
-        (run.splits["id"].values(measure), run.splits[ood].values(measure))
-        for run in (earlier, later)
-    ]
-    id_split, ood_split = earlier.splits["id"], earlier.splits[ood]
-    if earlier.paired(ood):
+    if paired:
         place = {pair: index for index, pair in enumerate(ood_split.pair_ids)}
         kept = [index for index, pair in enumerate(id_split.pair_ids) if pair in place]
         twins = [place[id_split.pair_ids[index]] for index in kept]
-        before, after = (out[twins] - inside[kept] for inside, out in sides)
         clusters = tuple(id_split.clusters[index] for index in kept)
-        return Changes(after - before, clusters, 2.0, float(before.mean()), float(after.mean()))
-    inside, out = (
-        later_side - earlier_side for earlier_side, later_side in zip(*sides, strict=True)
+        return OodMinusId(out[..., twins] - inside[..., kept], clusters, 2.0)
+    sizes = inside.shape[-1], out.shape[-1]
+    total = sum(sizes)
+    values = np.concatenate((-inside * total / sizes[0], out * total / sizes[1]), axis=-1)
+    return OodMinusId(values, id_split.clusters + ood_split.clusters, total / min(sizes))
+
+
+def difference_in_differences(
+    earlier: ScoredRun, later: ScoredRun, ood: str, measure: str = "first"
+) -> Changes:
+    """The change of (OOD - ID): minus the growth of the gap."""
+    before, after = (
+        ood_minus_id(
+            earlier.splits["id"],
+            earlier.splits[ood],
+            earlier.paired(ood),
+            run.splits["id"].values(measure),
+            run.splits[ood].values(measure),
+        )
+        for run in (earlier, later)
     )
-    total = inside.size + out.size
-    values = np.concatenate((-inside * total / inside.size, out * total / out.size))
-    levels = [float(side[1].mean() - side[0].mean()) for side in sides]
     return Changes(
-        values,
-        id_split.clusters + ood_split.clusters,
-        total / min(inside.size, out.size),
-        levels[0],
-        levels[1],
+        after.values - before.values,
+        before.clusters,
+        before.bound,
+        float(before.values.mean()),
+        float(after.values.mean()),
     )

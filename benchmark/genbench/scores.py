@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +14,11 @@ from numpy.typing import NDArray
 from genbench.api import StoredRun
 from genbench.errors import StoreError
 from genbench.records import EpisodeRecord
+from genbench.results import Results
 from genbench.task import Task
 
 Scores = NDArray[np.float64]
+Grader: TypeAlias = Callable[[EpisodeRecord], float | None]
 
 
 @dataclass(frozen=True)
@@ -69,20 +73,44 @@ class ScoredRun:
 
 
 def scored(stored: StoredRun, task: Task | None) -> ScoredRun:
-    verify_iters = int(stored.results.settings["verify_iters"])
-    graders = _stickiness_graders(stored, task)
-    rows: dict[str, dict[str, _Rows]] = {name: {} for name in stored.results.splits}
+    rows = ScoreRows(stored.results, _stickiness_graders(stored, task))
     for episode in stored.episodes:
-        if episode.split not in rows:
+        if not rows.add(episode):
             raise StoreError(f"{stored.folder}: {episode.key} is of no split of results.json")
-        of_split = rows[episode.split]
-        row = of_split.setdefault(episode.instance_id, _Rows(episode.pair_id, episode.cluster))
-        row.add(episode, verify_iters, graders.get(episode.split))
-    return ScoredRun(
-        stored,
-        {
+    return ScoredRun(stored, rows.splits())
+
+
+class ScoreRows:
+    """The scores of a run, gathered episode by episode as they are read.
+
+    `graders` are by OOD split: an episode -> whether its first response is right under the
+    training rule, None where that is undefined.
+    """
+
+    def __init__(
+        self, results: Results, graders: Mapping[str, Grader] = MappingProxyType({})
+    ) -> None:
+        self._roles = {name: split.role for name, split in results.splits.items()}
+        self._rows: dict[str, dict[str, _Row]] = {name: {} for name in results.splits}
+        self._verify_iters = int(results.settings["verify_iters"])
+        self._graders = graders
+
+    def add(self, episode: EpisodeRecord) -> bool:
+        """Count an episode in; False where it is of no split of the results."""
+        of_split = self._rows.get(episode.split)
+        if of_split is None:
+            return False
+        row = of_split.get(episode.instance_id)
+        if row is None:
+            row = of_split[episode.instance_id] = _Row(episode.pair_id, episode.cluster)
+        row.add(episode, self._verify_iters, self._graders.get(episode.split))
+        return True
+
+    def splits(self) -> dict[str, SplitScores]:
+        """The scores of what was added, instances in the order of their first episode."""
+        return {
             name: SplitScores(
-                role=stored.results.splits[name].role,
+                role=self._roles[name],
                 instance_ids=tuple(found),
                 pair_ids=tuple(row.pair_id for row in found.values()),
                 clusters=tuple(row.cluster for row in found.values()),
@@ -91,13 +119,14 @@ def scored(stored: StoredRun, task: Task | None) -> ScoredRun:
                 rule_read=_means([row.rule_read for row in found.values()]),
                 sticks=_means([row.sticks for row in found.values()]),
             )
-            for name, found in rows.items()
-        },
-    )
+            for name, found in self._rows.items()
+        }
 
 
-class _Rows:
-    """The samples of one instance, as they are read."""
+class _Row:
+    """The samples of one instance."""
+
+    __slots__ = ("cluster", "first", "last", "pair_id", "rule_read", "sticks")
 
     def __init__(self, pair_id: str, cluster: str) -> None:
         self.pair_id, self.cluster = pair_id, cluster
@@ -106,12 +135,7 @@ class _Rows:
         self.rule_read: list[float] = []
         self.sticks: list[float] = []
 
-    def add(
-        self,
-        episode: EpisodeRecord,
-        verify_iters: int,
-        sticks: Callable[[EpisodeRecord], float | None] | None,
-    ) -> None:
+    def add(self, episode: EpisodeRecord, verify_iters: int, sticks: Grader | None) -> None:
         self.first.append(float(episode.solved_within(1)))
         self.last.append(float(episode.solved_within(verify_iters)))
         read = episode.turns[0].verdict.checks.get("rule")
@@ -125,9 +149,7 @@ def _means(samples: Sequence[Sequence[float]]) -> Scores:
     return np.array([sum(row) / len(row) if row else np.nan for row in samples], dtype=np.float64)
 
 
-def _stickiness_graders(
-    stored: StoredRun, task: Task | None
-) -> dict[str, Callable[[EpisodeRecord], float | None]]:
+def _stickiness_graders(stored: StoredRun, task: Task | None) -> dict[str, Grader]:
     """For the OOD splits with a training rule to return to: an episode -> right under that."""
     from genbench.thinking import visible_text
 
@@ -136,7 +158,7 @@ def _stickiness_graders(
     thinking = stored.results.settings["thinking"]
     training = task.training_split
 
-    def grader(split: str) -> Callable[[EpisodeRecord], float | None]:
+    def grader(split: str) -> Grader:
         under = {
             instance.id: task.environment.under_rule(instance, training)
             for instance in task.splits[split].instances()

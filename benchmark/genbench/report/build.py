@@ -13,6 +13,8 @@ from pathlib import Path
 
 from genbench.errors import StoreError, UsageError
 from genbench.report.chunks import PieceStore
+from genbench.report.compute import along_compute
+from genbench.report.compute_table import compute_csv, compute_markdown
 from genbench.report.conversations import load_conversations
 from genbench.report.episodes import collect
 from genbench.report.figures import Rendered, render
@@ -94,7 +96,10 @@ def _write(
     progress("reading the episodes")
     conversations = [load_conversations(group) for group in groups]
     pieces = PieceStore(draft, inline_bytes)
-    index = collect(groups, conversations, pieces)
+    collected = collect(groups, conversations, pieces)
+    index = collected.index
+    progress("comparing checkpoints along training compute")
+    groups = along_compute(groups, collected.scores)
     rows = headline_rows(groups)
     _write_tables(groups, rows, draft / "tables")
     sections = []
@@ -118,12 +123,16 @@ def _write(
 def _write_tables(groups: Sequence[Group], rows: Sequence[Row], place: Path) -> None:
     place.mkdir(parents=True)
     _put(place / "headline.md", headline_markdown(rows))
+    along = compute_markdown(groups)
+    if along is not None:
+        _put(place / "compute.md", along)
     tables = {
         "headline": headline_csv(rows),
         "rates": rates_csv(groups),
         "outcomes": outcomes_csv(groups),
         "readings": readings_csv(groups),
         "scaling": scaling_csv(groups),
+        "compute": compute_csv(groups),
     }
     for name, text in tables.items():
         if text is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,10 @@ from genbench.errors import StoreError
 from genbench.records import EpisodeRecord, Turn
 from genbench.report.chunks import PieceStore, script_json
 from genbench.report.conversations import Conversations
+from genbench.report.curves import flops_of
 from genbench.report.loading import Group, ReportRun
 from genbench.report.text import clean
+from genbench.scores import ScoreRows, SplitScores
 from genbench.store import EPISODES, RESULTS
 
 _PIECE_EPISODES = 200
@@ -70,21 +72,34 @@ class EpisodeIndex:
         }
 
 
+@dataclass(frozen=True)
+class Collected:
+    """What one pass over all episodes leaves: the index of all, and the scores an instance, by
+    run folder, of the checkpoints on the scaling curves."""
+
+    index: EpisodeIndex
+    scores: Mapping[Path, Mapping[str, SplitScores]]
+
+
 def collect(
     groups: list[Group], conversations: list[Conversations], pieces: PieceStore
-) -> EpisodeIndex:
+) -> Collected:
     """Read every episode once; its text goes to `pieces`. Raises StoreError where a file is
     damaged or is not the one that its run's results were computed from."""
     index = EpisodeIndex()
+    scores = {}
     number = 0
     for at, (group, conversation) in enumerate(zip(groups, conversations, strict=True)):
         names = _Names()
         index.instances.append(names)
         for run in group.runs:
-            _collect_run(run, number, names, conversation, index, pieces)
+            rows = ScoreRows(run.results) if flops_of(run) is not None else None
+            _collect_run(run, number, names, conversation, index, pieces, rows)
+            if rows is not None:
+                scores[run.folder] = rows.splits()
             number += 1
         _add_prompts(at, names, conversation, pieces)
-    return index
+    return Collected(index, scores)
 
 
 def _collect_run(
@@ -94,6 +109,7 @@ def _collect_run(
     conversation: Conversations,
     index: EpisodeIndex,
     pieces: PieceStore,
+    scores: ScoreRows | None,
 ) -> None:
     texts: list[str] = []
     size = 0
@@ -111,6 +127,8 @@ def _collect_run(
                 f"{run.folder / EPISODES}: the split '{clean(episode.split)}' of episode "
                 f"{len(index) - begun + 1} is none of {RESULTS}"
             )
+        if scores is not None:
+            scores.add(episode)
         index.run.append(number)
         index.split.append(index.splits.number(clean(episode.split)))
         index.instance.append(instances.number(episode.instance_id))

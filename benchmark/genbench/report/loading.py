@@ -10,6 +10,7 @@ from typing import Any
 
 from genbench.errors import UsageError
 from genbench.folders import find_runs, read_run, refuse_unfinished
+from genbench.report.findings import Finding
 from genbench.report.text import clean, distinct
 from genbench.results import GeneralizationResult, Results, SplitResult
 from genbench.settings import RunSettings
@@ -50,12 +51,16 @@ class Group:
     """Runs that were asked the same questions: one task, version, protocol, prompt and limit.
 
     `slug` names its files; `notes` are sentences that a reader of its numbers must know.
+    `compute` is what its checkpoints show along training compute, once the episodes are read;
+    `compute_reason` says why nothing could be computed though there are such checkpoints.
     """
 
     title: str
     slug: str
     runs: tuple[ReportRun, ...]
     notes: tuple[str, ...]
+    compute: tuple[Finding, ...] = ()
+    compute_reason: str = ""
 
     @property
     def ood_splits(self) -> tuple[str, ...]:

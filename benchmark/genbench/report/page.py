@@ -14,9 +14,15 @@ from markupsafe import Markup
 
 from genbench import __version__
 from genbench.report.chunks import PieceStore, script_json
+from genbench.report.compute_table import (
+    COMPUTE_COLUMNS,
+    COMPUTE_METHOD,
+    compute_lines,
+    not_computed,
+)
 from genbench.report.conversations import Conversations
 from genbench.report.episodes import EpisodeIndex
-from genbench.report.figures import Absent, Rendered
+from genbench.report.figures import SCALING, Absent, Rendered
 from genbench.report.loading import Group, ReportRun
 from genbench.report.tables import HEADLINE, METHOD, OOD_SPLIT, Row
 from genbench.report.text import clean, points
@@ -59,6 +65,8 @@ def render_page(
         style=Markup(style),
         sections=[_section(section) for section in sections],
         method=METHOD,
+        compute_columns=COMPUTE_COLUMNS,
+        compute_method=COMPUTE_METHOD,
         episodes=len(index),
         runs=sum(len(section.group.runs) for section in sections),
         skipped=skipped,
@@ -92,12 +100,13 @@ def _section(section: Section) -> dict[str, Any]:
     # With one OOD split its name would say nothing in every row.
     single = len(group.ood_splits) == 1
     columns = [column for column in HEADLINE if not (single and column is OOD_SPLIT)]
+    figures = [_figure(one, group) for one in section.figures if isinstance(one, Rendered)]
     return {
         "title": group.title,
         "slug": group.slug,
         "notes": group.notes,
         "checkpoints": len(group.runs),
-        "figures": [_figure(one, group) for one in section.figures if isinstance(one, Rendered)],
+        "figures": figures,
         "absent": [
             (one.kind.heading, clean(one.reason))
             for one in section.figures
@@ -106,11 +115,16 @@ def _section(section: Section) -> dict[str, Any]:
         "columns": columns,
         "rows": [[(column, column.cell(row)) for column in columns] for row in section.rows],
         "detectable": _detectable(section.rows),
+        "compute": compute_lines(group),
+        "not_computed": not_computed(group),
+        # Under its figure, and at the end where there is none.
+        "compute_after": next((f["name"] for f in figures if f["name"] == SCALING), None),
     }
 
 
 def _figure(one: Rendered, group: Group) -> dict[str, Any]:
     return {
+        "name": one.kind.name,
         "heading": one.kind.heading,
         "caption": one.kind.caption,
         "alt": f"{one.kind.heading}, {group.title}. {one.kind.caption} The numbers are in the "

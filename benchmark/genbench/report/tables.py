@@ -198,9 +198,11 @@ def headline_markdown(rows: Sequence[Row]) -> str:
         for row in rows:
             if row.group.title == group:
                 cells = [column.cell(row) for column in HEADLINE]
-                lines.append([_markdown(f"{cell.main} {cell.detail}".strip()) for cell in cells])
+                lines.append(
+                    [markdown_text(f"{cell.main} {cell.detail}".strip()) for cell in cells]
+                )
         table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-        parts.append(f"## {_markdown(group)}\n\n{table}\n")
+        parts.append(f"## {markdown_text(group)}\n\n{table}\n")
     return "# genbench report\n\n" + METHOD + "\n\n" + "\n".join(parts)
 
 
@@ -211,7 +213,7 @@ METHOD = (
 )
 
 
-def _markdown(text: str) -> str:
+def markdown_text(text: str) -> str:
     """Text that Markdown shows as it is: nothing of a model's name becomes markup."""
     escaped = re.sub(r"([\\`*_\[\]!|~^$])", r"\\\1", text)
     return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -21,7 +21,12 @@ def percent(value: float | None) -> str:
 
 def interval(found: Rate, *, signed: bool = False) -> str:
     """`[18.9, 30.2]`, in percent or percentage points."""
-    low, high = (100 * value + 0.0 for value in found.ci95)
+    return limits(*found.ci95, signed=signed)
+
+
+def limits(low: float, high: float, *, signed: bool = False) -> str:
+    """`[18.9, 30.2]`, in percent or percentage points."""
+    low, high = 100 * low + 0.0, 100 * high + 0.0
     return f"[{low:+.1f}, {high:+.1f}]" if signed else f"[{low:.1f}, {high:.1f}]"
 
 

@@ -18,6 +18,7 @@ from genbench.stats.scaling import (
     Slope,
     matched_compute,
     matched_compute_scores,
+    mean_over_compute,
     slope_of_scores,
     slope_per_decade,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "matched_compute",
     "matched_compute_scores",
     "mcnemar_power",
+    "mean_over_compute",
     "minimum_detectable_difference",
     "paired_difference",
     "pass_at_k",

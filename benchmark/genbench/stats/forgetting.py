@@ -19,6 +19,9 @@ from genbench.stats._clustering import (
 )
 from genbench.stats.paired import Difference, adjusted_mean, adjusted_wald, spread_size
 
+_CHUNK_CELLS = 2**21
+"""Random signs held at a time."""
+
 
 @dataclass(frozen=True)
 class Forgetting(Difference):
@@ -72,14 +75,12 @@ def forgetting(
         )
     if not rows:
         return ()
-    sizes = np.bincount(rows[0].codes).astype(np.float64)
-    signs = np.random.default_rng(seed).choice([-1.0, 1.0], size=(draws, sizes.size))
-    later = (_fallen(rows[: now + 1], sizes, signs, confidence) for now in range(1, len(rows)))
+    later = (_fallen(rows[: now + 1], draws, seed, confidence) for now in range(1, len(rows)))
     return (None, *later)
 
 
 def _fallen(
-    rows: Sequence[ClusteredValues], sizes: FloatArray, signs: FloatArray, confidence: float
+    rows: Sequence[ClusteredValues], draws: int, seed: int, confidence: float
 ) -> Forgetting:
     """The last of `rows` against all before it."""
     now, earlier = rows[-1], rows[:-1]
@@ -90,7 +91,7 @@ def _fallen(
         effective = [spread_size(change) for change in changes]
         adjusted = [adjusted_mean(c, size, 1.0) for c, size in zip(changes, effective, strict=True)]
         statistic = max(centre / error for centre, error in adjusted)
-        largest = _largest_under_random_signs(changes, sizes, signs)
+        largest = _largest_under_random_signs(changes, draws, seed)
         student = scipy_stats.t(now.clusters - 1)
         tail = (1 - confidence) / 2
         # As in a permutation test the data count as one draw: the k-th largest with
@@ -118,14 +119,21 @@ def _fallen(
 
 
 def _largest_under_random_signs(
-    changes: Sequence[ClusteredValues], sizes: FloatArray, signs: FloatArray
+    changes: Sequence[ClusteredValues], draws: int, seed: int
 ) -> FloatArray:
-    """The largest of the t statistics of the centred differences, one value a row of `signs`."""
+    """The largest of the t statistics of the centred differences, one value a draw."""
+    sizes = np.bincount(changes[0].codes).astype(np.float64)
     n, groups = sizes.sum(), sizes.size
     centred = np.stack([change.cluster_sums() - sizes * change.mean for change in changes], axis=1)
-    means = signs @ centred / n
-    squares = np.sum(centred**2, axis=0) - 2 * means * (signs @ (centred * sizes[:, None]))
-    variances = (squares + means**2 * np.sum(sizes**2)) / n**2 * groups / (groups - 1)
-    some = variances > NO_SPREAD
-    statistics = np.where(some, means / np.sqrt(np.where(some, variances, 1.0)), 0.0)
-    return np.asarray(statistics.max(axis=1), dtype=np.float64)
+    generator = np.random.default_rng(seed)
+    found = []
+    rows = max(1, _CHUNK_CELLS // groups)
+    for start in range(0, draws, rows):
+        signs = generator.choice([-1.0, 1.0], size=(min(rows, draws - start), groups))
+        means = signs @ centred / n
+        squares = np.sum(centred**2, axis=0) - 2 * means * (signs @ (centred * sizes[:, None]))
+        variances = (squares + means**2 * np.sum(sizes**2)) / n**2 * groups / (groups - 1)
+        some = variances > NO_SPREAD
+        statistics = np.where(some, means / np.sqrt(np.where(some, variances, 1.0)), 0.0)
+        found.append(np.asarray(statistics.max(axis=1), dtype=np.float64))
+    return np.concatenate(found)

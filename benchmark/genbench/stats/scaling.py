@@ -24,6 +24,8 @@ _Comparison: TypeAlias = Callable[[FloatArray, FloatArray], Difference]
 LEAST_COMPUTES = 3
 """A slope needs this many distinct amounts of compute: two lie on a line whatever they are."""
 
+_ROUNDING = 1e-9
+
 
 @dataclass(frozen=True)
 class Slope:
@@ -219,6 +221,33 @@ def matched_compute_scores(
     return _matched(log_a, log_b, at, compare)
 
 
+def mean_over_compute(flops: ArrayLike, values: ArrayLike, low: float, high: float) -> FloatArray:
+    """The mean of each column of `values` (checkpoints, ...) between `low` and `high` FLOPs.
+
+    Linear in log10(FLOPs) between checkpoints, every decade weighing the same; with `low` equal
+    to `high` the value there. What `matched_compute` averages, for one method or training run.
+    Raises ValueError for `low` or `high` beyond the checkpoints, and for one amount of compute
+    given twice.
+    """
+    x, table = _logarithms(flops, "flops"), np.asarray(values, dtype=np.float64)
+    if table.shape[:1] != x.shape:
+        raise ValueError(f"values must have one row a checkpoint ({x.size}): {table.shape}.")
+    if not 0 < low <= high:
+        raise ValueError(f"low and high must be FLOPs above 0, in this order: {low}, {high}.")
+    bottom, top = math.log10(low), math.log10(high)
+    if bottom < x.min() - _ROUNDING or top > x.max() + _ROUNDING:
+        raise ValueError(
+            f"{low:.3g} to {high:.3g} FLOPs reach beyond the checkpoints ({10 ** x.min():.3g} to "
+            f"{10 ** x.max():.3g} FLOPs); rates are not extrapolated."
+        )
+    # Rounding must not carry a mean out of the range of what it averages.
+    return np.clip(
+        np.tensordot(_mean_weights(x, bottom, top), table, axes=1),
+        table.min(axis=0),
+        table.max(axis=0),
+    )
+
+
 def _matched(
     log_a: FloatArray, log_b: FloatArray, at: ArrayLike | None, compare: _Comparison
 ) -> MatchedCompute:
@@ -233,18 +262,13 @@ def _matched(
     knots = np.unique(both[(both >= low) & (both <= high)])
     wanted = knots if at is None else np.unique(_logarithms(at, "at"))
     # What was given as FLOPs comes back through a logarithm: allow for its rounding.
-    outside = wanted[(wanted < low - 1e-9) | (wanted > high + 1e-9)]
+    outside = wanted[(wanted < low - _ROUNDING) | (wanted > high + _ROUNDING)]
     if outside.size:
         raise ValueError(
             f"{10 ** outside[0]:.3g} FLOPs lie outside the overlap of the two methods, "
             f"{10**low:.3g} to {10**high:.3g} FLOPs; rates are not extrapolated."
         )
-    # Both curves are straight between knots, so the trapezoids are their exact integral.
-    widths = np.diff(knots)
-    shares = np.ones(1)
-    if widths.size:
-        shares = (np.append(widths, 0.0) + np.append(0.0, widths)) / (2 * widths.sum())
-    average = compare(shares @ _interpolation(log_a, knots), shares @ _interpolation(log_b, knots))
+    average = compare(_mean_weights(log_a, low, high), _mean_weights(log_b, low, high))
     sides = _interpolation(log_a, wanted), _interpolation(log_b, wanted)
     differences = [compare(*weights) for weights in zip(*sides, strict=True)]
     adjusted = holm([difference.p_value for difference in differences])
@@ -256,6 +280,17 @@ def _matched(
             for place, difference, p_value in zip(wanted, differences, adjusted, strict=True)
         ),
     )
+
+
+def _mean_weights(x: FloatArray, low: float, high: float) -> FloatArray:
+    """The weights of the points `x` that average their curve over [low, high]."""
+    knots = np.unique(np.concatenate(([low, high], x[(x > low) & (x < high)])))
+    # The curve is straight between knots, so the trapezoids are its exact integral.
+    widths = np.diff(knots)
+    shares = np.ones(1)
+    if widths.size:
+        shares = (np.append(widths, 0.0) + np.append(0.0, widths)) / (2 * widths.sum())
+    return np.asarray(shares @ _interpolation(x, knots), dtype=np.float64)
 
 
 def _interpolation(x: FloatArray, at: FloatArray) -> FloatArray:

@@ -41,6 +41,28 @@ def twelve(sources, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def seeds(sources, tmp_path_factory):
+    """A base, and from it three training runs of SFT, which forget OOD, and two of RL, which learn
+    it; 16 checkpoints whose rates are exact."""
+    output = tmp_path_factory.mktemp("seeds") / "runs"
+    made = report_runs.training_run
+    responses, began = sources[1], {"parent": "gp-base/seed-0/step-1"}
+    made(output, responses, "base", flops=[1.2e14], id_rates=[0.5], ood_rates=[0.6])
+    for seed in range(3):
+        made(
+            output, responses, "sft", seed=seed, flops=[2e13, 8e13 + seed * 1e12, 3.2e14], **began,
+            id_rates=[0.5, 0.7 + seed / 24, 0.9],
+            ood_rates=[0.55, 0.3 - seed / 24, 0.1 - seed / 24],
+        )  # fmt: skip
+    for seed in range(2):
+        made(
+            output, responses, "rl", seed=seed, flops=[3e13, 1e14, 4e14 + seed * 1e14], **began,
+            id_rates=[0.45, 0.55, 0.65 + seed / 24], ood_rates=[0.5, 0.65 + seed / 24, 0.8],
+        )  # fmt: skip
+    return output
+
+
+@pytest.fixture(scope="session")
 def hostile(sources, tmp_path_factory):
     """Runs of agents on three tasks, and one whose name and responses are attacks."""
     output = tmp_path_factory.mktemp("hostile") / "runs"

@@ -41,7 +41,9 @@ def imported_run(output, name, rows, *, training=None, **chosen):
     output.mkdir(parents=True, exist_ok=True)
     keys = ("instance_id", "attempt", "response")
     path.write_text("".join(json.dumps(dict(zip(keys, row, strict=True))) + "\n" for row in rows))
-    task = genbench.load_task(chosen.pop("task", TASK), limit=chosen.pop("limit", None))
+    task = chosen.pop("task", TASK)
+    if isinstance(task, str):
+        task = genbench.load_task(task, limit=chosen.pop("limit", None))
     evaluation, _, _ = import_responses(path, task, output, model=name, **chosen)
     folder = evaluation.folder.path
     if training is not None:
@@ -67,3 +69,36 @@ def mixed_rows(right, sticking, wrong, *, id_rate, ood_rate, seed):
         attempts = [a for s, i, a in source if (s, i) == (split, instance)]
         for attempt in sorted(attempts):
             yield instance, attempt, source[split, instance, attempt]
+
+
+def planted_rows(responses, *, rates, seed):
+    """One response an instance, of which exactly so large a share of each split is right; `rates`
+    are by split, 0 for others. The instances that are solved first depend on `seed` alone."""
+    right = responses["oracle"]
+    by_split = {}
+    for split, instance, attempt in right:
+        if attempt == 1:
+            by_split.setdefault(split, []).append(instance)
+    for split, instances in by_split.items():
+        shuffled = Random(f"{seed} {split}").sample(instances, len(instances))
+        solved = set(shuffled[: round(rates.get(split, 0.0) * len(shuffled))])
+        for instance in instances:
+            key = split, instance, 1
+            yield instance, 1, right[key] if instance in solved else "I do not know."
+
+
+def training_run(output, responses, method, *, flops, id_rates, ood_rates, seed=0, **record):
+    """The folders of the checkpoints of a training run, by FLOPs, with exactly these rates."""
+    record = {"recipe": f"gp-{method}", "parent": None} | record
+    folders = []
+    for step, amount in enumerate(flops, 1):
+        rates = {"id": id_rates[step - 1], "ood": ood_rates[step - 1]}
+        training = {**record, "method": method, "step": step, "seed": seed, "flops": amount}
+        folders.append(
+            imported_run(
+                output, f"{record['recipe']}/seed-{seed}/step-{step}",
+                list(planted_rows(responses, rates=rates, seed=seed)), limit=LIMIT,
+                training=training,
+            )
+        )  # fmt: skip
+    return folders

@@ -12,6 +12,7 @@ from genbench.stats import (
     forgetting,
     matched_compute,
     matched_compute_scores,
+    mean_over_compute,
     paired_difference,
     proportion,
     slope_of_scores,
@@ -150,6 +151,38 @@ def test_the_average_is_the_area_between_the_curves(rates, data):
     assert found.average.value == pytest.approx(gap.mean(), abs=1e-3)
 
 
+@given(some.floats(12, 16), some.floats(12, 16))
+def test_a_mean_over_compute_is_the_area_under_the_curve(one, other):
+    low, high = sorted((one, other))
+    x, rates = np.array([12, 13, 14.5, 16]), np.array([[0.2, 1], [0.6, 1], [0.1, 1], [0.3, 1]])
+    found = mean_over_compute(10**x, rates, 10**low, 10**high)
+    grid = np.linspace(low, high, 20_001)
+    assert found == pytest.approx([np.interp(grid, x, rates[:, 0]).mean(), 1], abs=1e-3)
+    assert found[1] == 1  # rounding must not make a score that no score can be
+
+
+def test_a_difference_of_means_over_compute_is_the_matched_average():
+    scores = table([0.2, 0.3, 0.5, 0.4])
+    sides = [([1e12, 1e14], scores[:2]), ([3e12, 1e15], scores[2:])]
+    found = matched_compute_scores(*sides[0], *sides[1], CODES, permutations=99)
+    a, b = (mean_over_compute(*side, *found.overlap).mean() for side in sides)
+    assert a - b == pytest.approx(found.average.value)
+
+
+@pytest.mark.parametrize(
+    ("flops", "between", "said"),
+    [
+        ([1e12, 1e13], (1e12, 2e13), "beyond"),
+        ([1e12, 1e13], (5e12, 2e12), "in this order"),
+        ([1e12, 1e12], (1e12, 1e12), "same training compute"),
+        ([1e12], (1e12, 1e12), "one row a checkpoint"),
+    ],
+)
+def test_means_over_compute_that_mean_nothing_are_refused(flops, between, said):
+    with pytest.raises(ValueError, match=said):
+        mean_over_compute(flops, [0.1, 0.2], *between)
+
+
 def test_checkpoints_of_equal_compute_are_compared_as_pairs():
     scores = table([0.5, 0.6, 0.4, 0.45])
     found = matched_compute_scores(
@@ -238,6 +271,13 @@ def test_the_test_and_the_interval_of_forgetting_agree(seed, checkpoints, within
     found = forgetting(table(rates, seed, within), CODES, draws=399)[-1]
     assert (found.p_value <= 0.05) == (found.low > 0)
     assert found.low <= found.value <= found.high
+
+
+def test_forgetting_does_not_depend_on_how_many_signs_are_held_at_a_time(monkeypatch):
+    scores = table([0.4, 0.5, 0.3])
+    at_once = forgetting(scores, CODES)
+    monkeypatch.setitem(forgetting.__globals__, "_CHUNK_CELLS", 80 * 7)
+    assert forgetting(scores, CODES) == at_once
 
 
 def test_one_cluster_says_nothing_of_forgetting():

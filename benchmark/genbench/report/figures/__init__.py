@@ -27,12 +27,14 @@ class Kind:
     absent: str = ""
 
 
+SCALING = "scaling"
 KINDS = (
     Kind(
-        "scaling",
+        SCALING,
         "Success against training compute",
         "ID and OOD success of every checkpoint with a training record against its FLOPs. A "
-        "method that memorises rises on ID and falls on OOD.",
+        "method that memorises rises on ID and falls on OOD. Slopes, where they are stated, are "
+        "those of the table of training compute.",
         draw_scaling,
         "fewer than two checkpoints carry a training record with FLOPs",
     ),

@@ -7,7 +7,8 @@ import math
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from genbench.report.curves import BASE, Series, training_series
+from genbench.report.compute_table import limits_text, value_text
+from genbench.report.curves import Series, on_the_axis, training_methods, training_series
 from genbench.report.figures.gaps import counts, upper_limit
 from genbench.report.figures.style import (
     NORMAL,
@@ -39,7 +40,7 @@ def draw_scaling(group: Group, theme: Theme) -> Figure | None:
     every = training_series(group)
     if sum(len(series.runs) for series in every) < 2:
         return None
-    curves = [series for series in every if series.method != BASE] or every
+    curves = on_the_axis(every)
     bases = [series for series in every if series not in curves]
     names = list(group.runs[0].compared_splits)
     note = (
@@ -50,7 +51,9 @@ def draw_scaling(group: Group, theme: Theme) -> Figure | None:
     texts = [shorten(series.name, 30) for series in [*curves, *bases]]
     columns = min(_COLUMNS, len(names))
     lines = math.ceil(len(names) / columns)
-    wide, left, over, below = 2.45, 0.5, 0.26, 0.48
+    slopes = _slopes(group, curves)
+    slope_lines = max(map(len, slopes.values()), default=0)
+    wide, left, over, below = 2.45, 0.5, 0.26, 0.48 + 0.14 * slope_lines
     right = widest(texts, SMALL) + 0.26
     tall = max(2.1, 0.14 * len(texts) + 0.1)
     width = columns * (left + wide + right) + 0.05
@@ -84,6 +87,12 @@ def draw_scaling(group: Group, theme: Theme) -> Figure | None:
             heading, loc="left", pad=5, color=theme.split(name, group.ood_splits), weight="bold"
         )
         axes.set_xlabel("training FLOPs", fontsize=SMALL, color=theme.muted, labelpad=2)
+        for number, (text, colour) in enumerate(slopes.get(name, [])):
+            axes.annotate(
+                fitted(text, wide + right, SMALL), (0, 0), (0, -28 - 10 * number),
+                xycoords="axes fraction", textcoords="offset points", size=SMALL, va="top",
+                color=method_colour(colour, theme), annotation_clip=False,
+            )  # fmt: skip
         places = spread(ends, 0.14 * 1.04 * limit / tall, 0.0, limit)
         for series, text, place in zip([*curves, *bases], texts, places, strict=True):
             axes.annotate(
@@ -96,6 +105,17 @@ def draw_scaling(group: Group, theme: Theme) -> Figure | None:
 
 def _heading(split: str) -> str:
     return split.upper() if split in ("id", "ood") else f"OOD: {clean(split)}"
+
+
+def _slopes(group: Group, curves: list[Series]) -> dict[str, list[tuple[str, str]]]:
+    """Split -> the slope of each method as the table of training compute has it, and the method."""
+    methods = {one.name: one.method for one in training_methods(curves)}
+    found: dict[str, list[tuple[str, str]]] = {}
+    for one in group.compute:
+        if one.kind == "slope" and one.found is not None:
+            text = f"{shorten(one.subject, 24)} {value_text(one)} {limits_text(one)}"
+            found.setdefault(one.split, []).append((text, methods[one.subject]))
+    return found
 
 
 def compute_ticks(low: float, high: float) -> list[float]:
