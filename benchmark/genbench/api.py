@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from genbench.errors import UsageError
 from genbench.evaluation import execute, prepare, read_results
 from genbench.models.interface import LoadOptions
 from genbench.registry import load_task
 from genbench.results import Results
 from genbench.store import RUN, RunFolder, read_json
 from genbench.task import Task
+
+_QUESTIONS = ("protocol", "prompt", "feedback")  # what a task is loaded with
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,13 +42,17 @@ def run(
     """Score a checkpoint on a task, as `genbench run` does; returns the content of `results.json`.
 
     `model` is a directory, a hub id, `demo/<name>`, `agent:<name>` or `lm-eval:<name>`; `settings`
-    are those of `RunSettings` (`verify_iters`, `temperature`, `samples`, `seed`, ...). A finished
-    run is read and not played again, unless `resume` is false. Raises GenbenchError.
+    are those of `RunSettings` (`protocol`, `prompt`, `verify_iters`, `temperature`, `samples`,
+    `seed`, ...). A finished run is read and not played again, unless `resume` is false. Raises
+    GenbenchError.
     """
+    asked = {name: settings.pop(name) for name in _QUESTIONS if name in settings}
     if not isinstance(task, Task):
-        task = load_task(task, limit=limit)
-    elif limit is not None:
-        task = Task(task.spec, task.environment, task.protocol, limit)
+        task = load_task(task, limit=limit, **asked)
+    else:
+        _refuse_other_questions(task, asked)
+        if limit is not None:
+            task = Task(task.spec, task.environment, task.protocol, limit)
     options = LoadOptions(
         device=device,
         dtype=dtype,
@@ -63,6 +70,21 @@ def run(
         options,
         resume=resume,
     )
+
+
+def _refuse_other_questions(task: Task, asked: dict[str, str | None]) -> None:
+    """A loaded task has its questions; raises UsageError where others are wanted."""
+    of_task = {
+        "protocol": task.protocol.name,
+        "prompt": task.environment.prompt,
+        "feedback": task.environment.feedback,
+    }
+    for name, value in asked.items():
+        if value not in (None, of_task[name]):
+            raise UsageError(
+                f"the task {task.name} was loaded with {name} '{of_task[name]}', not '{value}': "
+                f"genbench.load_task('{task.name}', {name}='{value}')"
+            )
 
 
 @dataclass(frozen=True)

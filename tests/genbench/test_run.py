@@ -7,6 +7,7 @@ import jsonschema
 import pytest
 
 import genbench
+from genbench.errors import UsageError
 from genbench.evaluation import execute, prepare
 from genbench.models.interface import LoadOptions, Model
 from genbench.results import Results
@@ -217,6 +218,17 @@ def test_the_paper_protocol_is_unpaired_and_says_what_may_have_been_trained(tmp_
     assert not result.paired
     assert result.gap.p_value < 1e-6
     assert found.contamination.certificate["splits"]["id"]["problem_may_be_trained"] > 0
+
+
+def test_a_run_from_python_asks_what_was_asked_for(tmp_path):
+    found = genbench.run(
+        "agent:oracle", "gp-ood-rule", output=tmp_path, protocol="paper", prompt="reasoned", limit=8
+    )
+    assert (found.settings["protocol"], found.settings["prompt"]) == ("paper", "reasoned")
+    assert not found.generalization["ood"].paired
+    task = genbench.load_task("gp-ood-rule", limit=8)
+    with pytest.raises(UsageError, match="was loaded with protocol 'paired'"):
+        genbench.run("agent:oracle", task, output=tmp_path, protocol="paper")
 
 
 def test_a_stored_run_is_read_lazily_and_as_a_table(tmp_path):
