@@ -17,7 +17,7 @@ from genbench.report.chunks import PieceStore, script_json
 from genbench.report.conversations import Conversations
 from genbench.report.episodes import EpisodeIndex
 from genbench.report.figures import Absent, Rendered
-from genbench.report.loading import Group, ReportRun
+from genbench.report.loading import Group, ReportRun, run_key
 from genbench.report.tables import HEADLINE, METHOD, OOD_SPLIT, Row
 from genbench.report.text import clean, points
 
@@ -40,6 +40,7 @@ def render_page(
     index: EpisodeIndex,
     pieces: PieceStore,
     skipped: Sequence[str],
+    links: Mapping[str, str],
 ) -> str:
     """The page as HTML. It loads nothing but its own pieces, and runs no script but its own."""
     script, style = _asset("page.js"), _asset("page.css")
@@ -62,6 +63,7 @@ def render_page(
         episodes=len(index),
         runs=sum(len(section.group.runs) for section in sections),
         skipped=skipped,
+        links=links,
         settings=[_settings(run) for section in sections for run in section.group.runs],
         data=Markup(script_json(_data(sections, conversations, index))),
         pieces=[(name, Markup(value)) for name, value in inline],
@@ -187,6 +189,7 @@ def _data(
             {
                 "group": number,
                 "label": run.label,
+                "key": run_key(run.results),
                 "system": run.settings.system,
                 "thinking": run.settings.thinking,
             }
