@@ -19,9 +19,11 @@ from genbench.leaderboard.definition import Board
 from genbench.leaderboard.eligibility import refusals
 from genbench.leaderboard.published import (
     FILES,
+    STAGING,
     VERIFICATION,
     Published,
     Record,
+    contestant,
     file_sha256,
     place_of,
     published_folders,
@@ -36,10 +38,7 @@ from genbench.store import (
     read_json,
     write_atomically,
 )
-from genbench.task import fingerprint
 from genbench.verification import verify_run
-
-_STAGING = ".publishing-"
 
 
 class RefusedError(GenbenchError):
@@ -185,15 +184,8 @@ def _older(results: Results, root: Path) -> list[Path]:
         for folder in published_folders(root)
         if folder.parent.name == results.task.name
         and (folder / RESULTS).is_file()
-        and _contestant(read_results(folder)) == _contestant(results)
+        and contestant(read_results(folder)) == contestant(results)
     ]
-
-
-def _contestant(results: Results) -> tuple[Any, ...]:
-    model = results.model
-    # Imported responses have no weights, and the fingerprint of their file changes with a blank.
-    weights = model.weights_fingerprint or f"named {model.name}"
-    return weights, model.revision, fingerprint(results.settings)
 
 
 # -- what is published ----------------------------------------------------------------------------
@@ -270,7 +262,7 @@ def _staging(root: Path) -> Iterator[Path]:
     """A folder beside the published ones that is gone at the end, unless it was moved away."""
     try:
         root.mkdir(parents=True, exist_ok=True)
-        staged = Path(tempfile.mkdtemp(prefix=_STAGING, dir=root))
+        staged = Path(tempfile.mkdtemp(prefix=STAGING, dir=root))
         staged.chmod(0o755)
     except OSError as error:
         raise StoreError(f"the folder {root} cannot be written: {error.strerror}") from None

@@ -171,6 +171,12 @@ def _notes(
         "many of this test are among them; declared, a record that does not prove itself; unknown, "
         "no record.",
     ]
+    versions = sorted({row.published.results.genbench_version for row in rows})
+    if len(versions) > 1:
+        notes.append(
+            f"The rows were first scored by genbench {' and '.join(versions)}; `genbench "
+            "leaderboard check` scores all of them again with one."
+        )
     if references:
         notes.append(
             "Rows marked ref are scripted agents: they calibrate the board and are not ranked."

@@ -106,9 +106,7 @@ def _write(
         sections.append(Section(group, figures, [row for row in rows if row.group is group]))
     progress("writing the page")
     left_out = [clean(str(path)) for path in skipped]
-    page = render_page(
-        clean(title), sections, conversations, index, pieces, left_out, links or {}
-    )
+    page = render_page(clean(title), sections, conversations, index, pieces, left_out, links or {})
     _put(draft / PAGE, page)
     return rows, len(index)
 

@@ -17,7 +17,6 @@ from genbench.report.text import clean, distinct
 from genbench.results import GeneralizationResult, Results, SplitResult
 from genbench.settings import RunSettings
 from genbench.store import RESULTS, RUN, differences, read_json, slug
-from genbench.task import fingerprint
 
 _METHODS = ("base", "sft", "rl")
 #: what decides the questions, and is therefore equal in a group; told where groups differ in it
@@ -68,13 +67,6 @@ class Group:
     @property
     def splits(self) -> tuple[str, ...]:
         return tuple(self.runs[0].results.splits)
-
-
-def run_key(results: Results) -> str:
-    """What names a run in the address of an episode browser (16 hex digits): the same wherever
-    its folder lies, and whatever else is reported beside it."""
-    model, task = results.model, results.task
-    return fingerprint([model.name, task.fingerprint, results.settings_hash])[:16]
 
 
 def load_groups(

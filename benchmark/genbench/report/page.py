@@ -17,9 +17,10 @@ from genbench.report.chunks import PieceStore, script_json
 from genbench.report.conversations import Conversations
 from genbench.report.episodes import EpisodeIndex
 from genbench.report.figures import Absent, Rendered
-from genbench.report.loading import Group, ReportRun, run_key
+from genbench.report.loading import Group, ReportRun
 from genbench.report.tables import HEADLINE, METHOD, OOD_SPLIT, Row
 from genbench.report.text import clean, points
+from genbench.results import run_key
 
 _PIXELS = 96  # CSS pixels an inch
 
