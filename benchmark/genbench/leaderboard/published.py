@@ -14,7 +14,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from genbench.errors import GenbenchError, StoreError
-from genbench.evaluation import read_results
+from genbench.evaluation import RUN_SCHEMA_VERSION, read_results
 from genbench.registry import load_spec
 from genbench.results import Results
 from genbench.store import EPISODES, RESULTS, RUN, read_json, slug
@@ -183,7 +183,10 @@ def audit(folder: Path, root: Path) -> list[str]:
 
 def _other_task(results: Results, folder: Path) -> list[str]:
     task = results.task
-    source = read_json(folder / RUN).get("task", {}).get("source")
+    try:
+        source = read_header(folder)["task"].get("source")
+    except StoreError as error:
+        return [str(error)]
     if source != task.name:
         return [f"{folder / RUN}: task.source is {source!r}, and not the task {task.name}"]
     try:
@@ -196,6 +199,21 @@ def _other_task(results: Results, folder: Path) -> list[str]:
         f"{folder} is a run of {task.name} {task.version}; the installed task is {installed}: make "
         "the run again, or delete the folder"
     ]
+
+
+def read_header(folder: Path) -> dict[str, Any]:
+    """`run.json` with the parts that a published run needs. Raises StoreError."""
+    header = read_json(folder / RUN)
+    version = header.get("schema_version")
+    if version != RUN_SCHEMA_VERSION:
+        raise StoreError(
+            f"{folder / RUN} has the schema version {version}; this genbench reads "
+            f"{RUN_SCHEMA_VERSION}"
+        )
+    for part in ("task", "model", "settings", "execution"):
+        if not isinstance(header.get(part), dict):
+            raise StoreError(f"{folder / RUN} is damaged: it has no {part}")
+    return header
 
 
 def place_of(results: Results) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from genbench import __version__
 from genbench.errors import GenbenchError, StoreError, UsageError
-from genbench.evaluation import RUN_SCHEMA_VERSION, read_results
+from genbench.evaluation import read_results
 from genbench.leaderboard.definition import Board
 from genbench.leaderboard.eligibility import refusals
 from genbench.leaderboard.published import (
@@ -27,6 +27,7 @@ from genbench.leaderboard.published import (
     file_sha256,
     place_of,
     published_folders,
+    read_header,
 )
 from genbench.results import Results
 from genbench.store import (
@@ -136,21 +137,12 @@ def _more(count: int) -> str:
 def _finished(run: Path) -> tuple[Results, dict[str, Any]]:
     if not run.is_dir():
         raise UsageError(f"there is no run folder {run}")
-    header = read_json(run / RUN)
+    read_json(run / RUN)  # a folder that is no run is called so
     if not RunFolder(run).finished:
         raise StoreError(
             f"{run} is not finished; the command that began it goes on where it stopped"
         )
-    version = header.get("schema_version")
-    if version != RUN_SCHEMA_VERSION:
-        raise StoreError(
-            f"{run / RUN} has the schema version {version}; this genbench reads "
-            f"{RUN_SCHEMA_VERSION}"
-        )
-    for part in ("task", "model", "settings", "execution"):
-        if not isinstance(header.get(part), dict):
-            raise StoreError(f"{run / RUN} is damaged: it has no {part}")
-    return read_results(run), header
+    return read_results(run), read_header(run)
 
 
 def _check_task(results: Results, header: Mapping[str, Any]) -> None:

@@ -174,8 +174,8 @@ def _notes(
     versions = sorted({row.published.results.genbench_version for row in rows})
     if len(versions) > 1:
         notes.append(
-            f"The rows were first scored by genbench {' and '.join(versions)}; `genbench "
-            "leaderboard check` scores all of them again with one."
+            f"The rows were first scored by genbench {' and '.join(versions)}; the check "
+            "of the boards scores all of them again with one version."
         )
     if references:
         notes.append(

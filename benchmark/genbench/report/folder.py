@@ -85,7 +85,7 @@ def _earlier_files(folder: Path, kind: OutputKind) -> list[str]:
         ]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise UsageError(
-            f"{manifest} is no list of a {kind.name}'s files; choose another {kind.option}"
+            f"{manifest} does not list the files of a {kind.name}; choose another {kind.option}"
         ) from None
     return found
 

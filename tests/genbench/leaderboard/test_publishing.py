@@ -4,15 +4,9 @@ import json
 import shutil
 
 import pytest
-from small_board import TASK, agent, imported, write_board
+from small_board import TASK, agent, edit, imported, write_board
 
 from genbench.verification import verify_run
-
-
-def edit(path, change):
-    content = json.loads(path.read_text())
-    change(content)
-    path.write_text(json.dumps(content))
 
 
 @pytest.fixture
