@@ -21,8 +21,8 @@ from genbench.task import Protocol
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _TAKEN = ("readme",)  # the index of the folder, where a file system does not tell case
 _COLUMNS = (
-    "task", "task_version", "rank", "tied", "model", "weights_fingerprint", "n", "clusters",
-    "tier", "regenerated", "contamination", "genbench_version", "run", "episodes",
+    "task", "task_version", "rank", "tied", "model", "backend", "weights_fingerprint", "n",
+    "clusters", "tier", "regenerated", "contamination", "genbench_version", "run", "episodes",
 )  # fmt: skip
 _PARTS = ("", " low", " high", " p")  # of a column, in the CSV
 _AT = re.compile(r"\.success_at\.(\d+)(?:\.value)?$")

@@ -93,6 +93,7 @@ def _row(board: Board, row: Row, links: Links) -> dict[str, Any]:
         "n": row.value.n,
         "clusters": row.value.clusters,
         "tier": row.published.record.tier,
+        "imported": row.imported,
         "regenerated": row.regenerated_text,
         "regenerated_count": row.published.record.regenerated,
         "contamination": row.contamination_text,

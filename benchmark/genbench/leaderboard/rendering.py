@@ -79,13 +79,17 @@ def _markdown_row(board: Board, row: Row, links: Links) -> str:
         else in_full(value, as_percent=column.format == "percent")
         for value, column in zip(row.cells, board.columns, strict=True)
     ]
-    tier = row.published.record.tier
+    tier: str = row.published.record.tier
+    if row.regenerated_text:
+        tier += f" ({row.regenerated_text})"
+    if row.imported:
+        tier += ", imported"
     cells = [
         row.rank_text,
         markdown(row.name),
         *values,
         f"{row.value.n} ({row.value.clusters})",
-        f"{tier} ({row.regenerated_text})" if row.regenerated_text else tier,
+        tier,
         row.contamination_text,
         f"[run]({links.run(row.published)})",
     ]
@@ -98,7 +102,7 @@ def _markdown_row(board: Board, row: Row, links: Links) -> str:
 def _csv(table: Table) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    titles = ["task", "task_version", "rank", "tied", "model", "weights_fingerprint"]
+    titles = ["task", "task_version", "rank", "tied", "model", "backend", "weights_fingerprint"]
     for column in table.board.columns:
         label = cell(column.label)
         titles += [label, f"{label} low", f"{label} high", f"{label} p"]
@@ -128,6 +132,7 @@ def _csv_row(section: Section, row: Row) -> list[Any]:
         "ref" if row.rank is None else row.rank,
         "yes" if row.tied else "",
         cell(row.name),
+        published.results.model.backend,
         published.results.model.weights_fingerprint or "",
     ]
     for value in row.cells:
@@ -196,6 +201,7 @@ def _json_row(board: Board, row: Row) -> dict[str, Any]:
         "tied": row.tied,
         "not_separated_from": list(row.not_separated),
         "model": row.name,
+        "backend": results.model.backend,
         "weights_fingerprint": results.model.weights_fingerprint,
         "revision": results.model.revision,
         "parameters": results.model.parameters,
