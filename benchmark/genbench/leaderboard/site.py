@@ -81,6 +81,7 @@ def build_site(
                     [run.folder for run in runs],
                     draft.path / _TASKS / task,
                     title=f"{task}: published runs",
+                    inline_bytes=0,  # a visitor loads the episodes that are opened
                     links={"All boards": "../../index.html"},
                 )
                 _copy(runs, draft.path / _RUNS)

@@ -258,8 +258,15 @@ def test_what_a_repository_keeps_beside_its_runs_may_lie_there(repository, place
 # -- tables ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("suffix", ["md", "csv", "json", "html", "svg"])
-@pytest.mark.parametrize("change", ["deleted", "a number by hand", "a byte at its end", "a folder"])
+@pytest.mark.parametrize(
+    ("suffix", "change"),
+    [
+        *((suffix, "deleted") for suffix in ("md", "csv", "json", "html", "svg")),
+        *((suffix, "a number by hand") for suffix in ("csv", "html", "svg")),
+        ("html", "a byte at its end"),
+        ("html", "a folder"),
+    ],
+)
 def test_a_table_that_does_not_follow_is_named(repository, places, command, suffix, change):
     path = repository / "leaderboards" / f"small.{suffix}"
     text = path.read_text()
