@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from genbench.errors import GenbenchError, StoreError
+from genbench.errors import GenbenchError, StoreError, UsageError
 from genbench.evaluation import RUN_SCHEMA_VERSION, read_results
 from genbench.registry import load_spec
 from genbench.results import Results
@@ -74,8 +74,10 @@ class Published:
 def survey(root: Path) -> tuple[list[Path], list[str]]:
     """Every folder below `root` at the depth of a run, by name; and what else lies there, each as
     a sentence. Links are not followed: what they lead to may be anywhere."""
-    if not root.is_dir():
+    if not root.exists():
         return [], []
+    if not root.is_dir():
+        raise UsageError(f"--results {root} is no folder")
     strays: list[str] = []
     level = [root]
     for depth in range(3):

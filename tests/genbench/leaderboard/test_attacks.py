@@ -249,6 +249,13 @@ def test_what_is_no_published_run_fails_the_check_and_is_not_built(
     assert not (repository / "site").exists()
 
 
+def test_a_file_is_no_folder_of_results(repository, command):
+    places = ["--results", repository / "leaderboards" / "small.yaml"]
+    places += ["--boards", repository / "leaderboards"]
+    for action in ("check", "build"):
+        assert "is no folder" in refused(command, action, places, code=2)
+
+
 def test_what_a_repository_keeps_beside_its_runs_may_lie_there(repository, places, command):
     for name in ("README.md", ".gitattributes", ".gitkeep"):
         (repository / "results" / name).write_text("x")
