@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from genbench.task import fingerprint
+
 SCHEMA_VERSION = 2
 """2 added `outcome_rates` and `retention`; `results_versions` reads 1."""
 
@@ -155,3 +157,10 @@ class Results(_Strict):
     contamination: Contamination
     warnings: list[str]
     episodes_sha256: str
+
+
+def run_key(results: Results) -> str:
+    """What names a run in the address of an episode browser (16 hex digits): the same wherever
+    its folder lies, and whatever else is reported beside it."""
+    model, task = results.model, results.task
+    return fingerprint([model.name, task.fingerprint, results.settings_hash])[:16]

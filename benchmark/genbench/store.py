@@ -11,6 +11,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import math
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -53,10 +54,18 @@ def differences(
     return [f"{where}: {json.dumps(there)[:200]} {words[0]}, {json.dumps(here)[:200]} {words[1]}"]
 
 
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is no number")
+    return value
+
+
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object of a run folder. Raises StoreError."""
+    """A JSON object of a run folder; a number that is not finite is refused, as it is in writing.
+    Raises StoreError."""
     try:
-        found = json.loads(path.read_bytes())
+        found = json.loads(path.read_bytes(), parse_constant=_finite, parse_float=_finite)
     except FileNotFoundError:
         if path.name == RESULTS and (path.parent / RUN).is_file():
             raise StoreError(

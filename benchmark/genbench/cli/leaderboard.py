@@ -112,12 +112,27 @@ def build(
     names: BoardsArgument = None,
     results: ResultsOption = "results",
     boards: BoardsOption = "leaderboards",
+    site: Annotated[
+        str | None,
+        typer.Option(help="Also write a static site there: boards, figures, every episode."),
+    ] = None,
 ) -> None:
-    """Write each board as Markdown, CSV, JSON, an HTML page and a badge."""
+    """Write each board as Markdown, CSV, JSON, an HTML page and a badge; with --site, a site."""
+    from genbench.cli.report import stages
     from genbench.leaderboard.building import build as write
 
-    for path in write(Path(boards), Path(results), names or []):
+    with stages() as stage:
+        built = write(
+            Path(boards),
+            Path(results),
+            names or [],
+            site=None if site is None else Path(site),
+            progress=stage,
+        )
+    for path in built.files:
         typer.echo(path)
+    if built.site is not None:
+        typer.echo(f"{built.site.page} ({len(built.site.files)} files)")
 
 
 @leaderboard_app.command()

@@ -22,7 +22,7 @@ def report(
     """Make figures (PNG and SVG), tables (CSV and Markdown) and an HTML page of runs."""
     from genbench.report import build_report
 
-    with _stages() as stage:
+    with stages() as stage:
         made = build_report(
             runs, output, title=title, skip_unfinished=skip_unfinished, progress=stage
         )
@@ -44,7 +44,7 @@ def report(
 
 
 @contextmanager
-def _stages() -> Iterator[Callable[[str], None]]:
+def stages() -> Iterator[Callable[[str], None]]:
     """What is being done, on stderr; nothing where stderr is no terminal."""
     import sys
 

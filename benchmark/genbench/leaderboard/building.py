@@ -7,20 +7,26 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from genbench.errors import GenbenchError, StoreError
 from genbench.leaderboard.definition import Board, load_boards
+from genbench.leaderboard.links import Links
 from genbench.leaderboard.published import (
     Published,
     audit,
-    published_folders,
+    read_all,
     read_published,
+    repeated,
+    survey,
 )
 from genbench.leaderboard.rendering import SUFFIXES, index, render
-from genbench.leaderboard.table import table_of
+from genbench.leaderboard.table import Table, table_of
 from genbench.store import write_atomically
 from genbench.verification import verify_run
+
+if TYPE_CHECKING:
+    from genbench.leaderboard.site import Site
 
 INDEX = "README.md"
 _SHOWN = 160
@@ -33,29 +39,52 @@ def _untracked(items: Sequence[_Item]) -> Iterable[_Item]:
     return items
 
 
-def build(boards_folder: Path, root: Path, names: Sequence[str] = ()) -> list[Path]:
-    """Write the tables of the boards (all, or those named); returns the files.
+@dataclass(frozen=True)
+class Built:
+    """The tables beside the boards' definitions, and the site where one was asked for."""
 
-    Raises StoreError where a published run is damaged or was changed.
+    files: tuple[Path, ...]
+    site: Site | None
+
+
+def build(
+    boards_folder: Path,
+    root: Path,
+    names: Sequence[str] = (),
+    *,
+    site: Path | None = None,
+    progress: Callable[[str], None] = lambda stage: None,
+) -> Built:
+    """Write the tables of the boards (all, or those named), and a site of them to `site`.
+
+    Raises StoreError where a published run is damaged or was changed, or something else lies among
+    the runs; UsageError where the site would take the place of other files.
     """
     boards = load_boards(boards_folder, names)
-    published = [read_published(folder, root) for folder in published_folders(root)]
-    files = rendered(boards, boards_folder, root, published)
+    progress("reading the published runs")
+    published = read_all(root)
+    tables = [table_of(board, published) for board in boards]
+    made = None
+    if site is not None:
+        from genbench.leaderboard.site import build_site
+
+        made = build_site(
+            tables, published, site, apart_from=(boards_folder, root), progress=progress
+        )
+    files = rendered(tables, boards_folder, root)
     files[INDEX] = index(load_boards(boards_folder))
     for name, content in files.items():
         write_atomically(boards_folder / name, [content])
-    return [boards_folder / name for name in files]
+    return Built(tuple(boards_folder / name for name in files), made)
 
 
-def rendered(
-    boards: Sequence[Board], boards_folder: Path, root: Path, published: Sequence[Published]
-) -> dict[str, bytes]:
+def rendered(tables: Sequence[Table], boards_folder: Path, root: Path) -> dict[str, bytes]:
     """File name -> content, of the boards' tables."""
-    to_results = Path(os.path.relpath(root, boards_folder)).as_posix()
+    links = Links(results=Path(os.path.relpath(root, boards_folder)).as_posix())
     return {
-        board.name + suffix: content
-        for board in boards
-        for suffix, content in render(table_of(board, published), to_results).items()
+        table.board.name + suffix: content
+        for table in tables
+        for suffix, content in render(table, links).items()
     }
 
 
@@ -85,8 +114,7 @@ def check(
     too. Raises BoardError and UsageError where a board is wrong or unknown.
     """
     boards = load_boards(boards_folder, names)
-    folders = published_folders(root)
-    faults: list[str] = []
+    folders, faults = survey(root)
     published: list[Published] = []
     regenerated = 0
     for folder in track(folders):
@@ -98,10 +126,12 @@ def check(
             regenerated += played
             published.append(one)
         faults += found
+    faults += repeated(published)
     # Under runs that are not sound the tables mean nothing.
     files: Mapping[str, bytes] = {}
     if not faults:
-        files = dict(rendered(boards, boards_folder, root, published))
+        tables = [table_of(board, published) for board in boards]
+        files = rendered(tables, boards_folder, root)
         if not names:
             files = {**files, INDEX: index(boards)}
             faults += _orphans(boards, boards_folder)

@@ -14,6 +14,7 @@ from genbench.evaluation import read_results
 from genbench.leaderboard.formats import in_full, markdown
 from genbench.leaderboard.publishing import RefusedError
 from genbench.results import DifferenceResult, Rate, Results
+from genbench.settings import IMPORTED
 from genbench.verification import verify_run
 
 if TYPE_CHECKING:
@@ -125,7 +126,21 @@ def _entry(results: Results, split: str, kind: str, name: str, value: Rate) -> E
 
 def _config(results: Results) -> str:
     settings = results.settings
-    return f"{settings['protocol']}, prompt {settings['prompt']}"
+    parts = [str(settings["protocol"]), f"prompt {settings['prompt']}", _mode(results)]
+    if settings["limit"] is not None:
+        parts.append(f"the first {settings['limit']} pairs")
+    return ", ".join(parts)
+
+
+def _mode(results: Results) -> str:
+    """How the responses came about; of imported ones the settings only hold defaults."""
+    settings = results.settings
+    samples = f"{settings['samples']} samples " if settings["samples"] > 1 else ""
+    if results.model.backend == IMPORTED:
+        return f"{samples or 'responses '}made elsewhere"
+    if settings["temperature"] == 0:
+        return "greedy"
+    return f"{samples}at temperature {settings['temperature']:g}"
 
 
 def _with_section(text: str, results: Results) -> str:
@@ -140,20 +155,22 @@ def _with_section(text: str, results: Results) -> str:
 
 
 def _text(results: Results) -> str:
-    settings, seen = results.settings, results.contamination
-    mode = "greedy" if settings["temperature"] == 0 else f"temperature {settings['temperature']:g}"
+    seen = results.contamination
     lines = [
         _BEGIN.format(results.task.name),
         f"## genbench: {markdown(results.task.name)} {markdown(results.task.version)}",
         "",
-        f"{markdown(results.model.name)}, protocol {settings['protocol']}, prompt "
-        f"{settings['prompt']}, {mode}, first attempts.",
+        f"{markdown(results.model.name)}: {markdown(_config(results))}; first attempts.",
         "",
         "| figure | value (95% interval) | n | clusters |",
         "|---|---|---|---|",
     ]
     for name, split in results.splits.items():
         lines.append(_line(f"success, {name} ({split.role})", split.success_rate))
+        for kind, found in (("any", split.pass_at_k), ("all", split.pass_hat_k)):
+            most = max(found, key=int, default=None) if found else None
+            if found and most is not None and int(most) > 1:
+                lines.append(_line(f"{kind} of {most} samples right, {name}", found[most]))
     for name, one in results.generalization.items():
         lines.append(_line(f"gap, id minus {name}", one.gap))
         if one.stickiness is not None:

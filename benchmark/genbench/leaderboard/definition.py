@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,13 +11,21 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from genbench.errors import GenbenchError, UsageError, closest
+from genbench.leaderboard.formats import plain
 from genbench.leaderboard.ranking import RankMetric, rank_metric
-from genbench.leaderboard.values import check_path
+from genbench.leaderboard.values import check_path, steps
 from genbench.registry import load_spec
 from genbench.settings import RunSettings
 from genbench.task import Protocol
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+_TAKEN = ("readme",)  # the index of the folder, where a file system does not tell case
+_COLUMNS = (
+    "task", "task_version", "rank", "tied", "model", "backend", "weights_fingerprint", "n",
+    "clusters", "tier", "regenerated", "contamination", "genbench_version", "run", "episodes",
+)  # fmt: skip
+_PARTS = ("", " low", " high", " p")  # of a column, in the CSV
+_AT = re.compile(r"\.success_at\.(\d+)(?:\.value)?$")
 
 
 class BoardError(GenbenchError):
@@ -103,13 +111,42 @@ def load_boards(folder: Path, names: Sequence[str] = ()) -> list[Board]:
             f"there is no folder of boards {folder}; give it with --boards, or work in a clone of "
             "the repository"
         )
+    for path in sorted(folder.glob("*.yml")):
+        raise BoardError(f"the board {path}: a board's file ends in .yaml; rename it")
     paths = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
     for name in names:
         if name not in paths:
             raise UsageError(f"there is no board '{name}' in {folder}; {closest(name, paths)}")
     if not paths:
         raise UsageError(f"the folder {folder} holds no board (*.yaml)")
-    return [load_board(path) for name, path in paths.items() if not names or name in names]
+    boards = {name: load_board(path) for name, path in paths.items()}
+    _refuse_equal_titles(boards.values(), folder)
+    return [board for name, board in boards.items() if not names or name in names]
+
+
+def _refuse_equal_titles(boards: Iterable[Board], folder: Path) -> None:
+    seen: dict[str, str] = {}
+    for board in boards:
+        other = seen.setdefault(plain(board.title).casefold(), board.name)
+        if other != board.name:
+            raise BoardError(
+                f"the boards {folder / other}.yaml and {folder / board.name}.yaml have one title; "
+                "an index could not tell them apart: rename one"
+            )
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which a key that stands twice is a fault, and not the second value."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        found = super().construct_mapping(node, deep=deep)
+        keys = [self.construct_object(key, deep=deep) for key, _ in node.value]
+        for key in found:
+            if keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key '{key}' stands twice", node.start_mark
+                )
+        return found
 
 
 def load_board(path: Path) -> Board:
@@ -117,8 +154,10 @@ def load_board(path: Path) -> Board:
     where = f"the board {path}"
     if not _NAME.fullmatch(path.stem):
         raise BoardError(f"{where}: a board's name has a-z, 0-9 and - only")
+    if path.stem in _TAKEN:
+        raise BoardError(f"{where}: the name {path.stem} is the index's; choose another")
     try:
-        raw = yaml.safe_load(path.read_bytes())
+        raw = yaml.load(path.read_bytes(), _Loader)  # noqa: S506  a SafeLoader
     except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:
         raise BoardError(f"{where} cannot be read: {error}") from None
     if not isinstance(raw, dict):
@@ -127,7 +166,7 @@ def load_board(path: Path) -> Board:
         board = Board(name=path.stem, **_BoardFile.model_validate(raw).model_dump())
     except ValidationError as error:
         raise BoardError(f"{where} is wrong: {'; '.join(_faults(error))}") from None
-    faults = _settings_faults(board) + _metric_faults(board)
+    faults = _repeated(board) + _settings_faults(board) + _metric_faults(board)
     if faults:
         raise BoardError(f"{where} is wrong: {'; '.join(faults)}")
     return board
@@ -154,6 +193,28 @@ def _keys_at(place: Sequence[int | str]) -> list[str]:
     return list((kinds[str(place[0])] if place else _BoardFile).model_fields)
 
 
+def _repeated(board: Board) -> list[str]:
+    """Names that would stand for two things in a table."""
+    faults = [
+        f"tasks.{number}: {task} is listed twice"
+        for number, task in enumerate(board.tasks)
+        if task in board.tasks[:number]
+    ]
+    labels = dict.fromkeys(_COLUMNS, "every board")
+    metrics: dict[tuple[str, ...], str] = {}
+    for number, column in enumerate(board.columns):
+        place, label = f"columns.{number}", plain(column.label)
+        names = [(label + part).strip() for part in _PARTS]
+        taken = next((name for name in names if name in labels), None)
+        if taken is not None:
+            faults.append(f"{place}.label: '{taken}' is the name of a column of {labels[taken]}")
+        labels |= dict.fromkeys(names, place)
+        other = metrics.setdefault(tuple(steps(column.metric)), place)
+        if other != place:
+            faults.append(f"{place}.metric: {other} shows '{column.metric}' already")
+    return faults
+
+
 def _settings_faults(board: Board) -> list[str]:
     faults = []
     for name in board.eligibility.settings:
@@ -162,10 +223,13 @@ def _settings_faults(board: Board) -> list[str]:
             faults.append(f"{place}: no such setting; {closest(name, RunSettings.model_fields)}")
         elif not board.eligibility.allowed(name):
             faults.append(f"{place}: an empty list allows no run")
-    if board.ranked.is_gap and not {"protocol", "limit"} <= set(board.eligibility.settings):
+    fixed = {
+        name for name in board.eligibility.settings if len(board.eligibility.allowed(name)) == 1
+    }
+    if board.ranked.is_gap and not {"protocol", "limit"} <= fixed:
         faults.append(
             "rank_by.metric: gaps are compared pair by pair, so eligibility.settings must fix "
-            "protocol and limit"
+            "protocol and limit, each to one value"
         )
     return faults
 
@@ -204,7 +268,7 @@ def _path_faults(board: Board, task: str, protocol: Protocol) -> list[str]:
     places |= {
         f"columns.{number}.metric": column.metric for number, column in enumerate(board.columns)
     }
-    faults = []
+    faults = _too_many_attempts(board, places)
     for place, path in places.items():
         try:
             check_path(path, keys)
@@ -216,3 +280,15 @@ def _path_faults(board: Board, task: str, protocol: Protocol) -> list[str]:
             "cannot be compared pair by pair"
         )
     return faults
+
+
+def _too_many_attempts(board: Board, places: Mapping[str, str]) -> list[str]:
+    if "verify_iters" not in board.eligibility.settings:
+        return []
+    most = max((n for n in board.eligibility.allowed("verify_iters") if type(n) is int), default=0)
+    return [
+        f"{place}: '{path}' needs {found[1]} attempts; eligibility.settings.verify_iters gives at "
+        f"most {most}"
+        for place, path in places.items()
+        if (found := _AT.search(path)) and int(found[1]) > most
+    ]

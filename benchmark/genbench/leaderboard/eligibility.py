@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from genbench.leaderboard.definition import Board
+from genbench.leaderboard.values import value_at
 from genbench.results import Results
 
 _TIERS = ("rescored", "regenerated")
@@ -27,6 +28,8 @@ def refusals(board: Board, results: Results, tier: str) -> list[str]:
             "no episode was played again on the weights, which this board asks for: add the run "
             "with --regenerate N"
         )
+    if value_at(results, board.rank_by.metric) is None:
+        found.append(f"it has no {board.rank_by.metric}, by which this board ranks")
     if not is_reference(board, results):
         found += _contamination(board, results)
     return found

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from genbench.leaderboard.definition import Board
 from genbench.leaderboard.formats import interval, main_part, plain, significance
+from genbench.leaderboard.links import Links
+from genbench.leaderboard.published import VERIFICATION
 from genbench.leaderboard.table import Row, Section, Table
 from genbench.leaderboard.values import Value, steps
 from genbench.results import DifferenceResult, Rate
-from genbench.store import EPISODES
+from genbench.store import RESULTS
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -34,42 +36,50 @@ def _templates() -> Environment:
     )
 
 
-def page(table: Table, to_results: str) -> str:
-    """The page; `to_results` is the relative way from its folder to `results/`."""
+def static_page(template: str, **values: Any) -> str:
+    """A page in the boards' style, without a script."""
     from markupsafe import Markup
 
-    templates = _templates()
-    style = templates.get_template("board.css").render()
-    script = templates.get_template("board.js").render()
+    style = Markup(_templates().get_template("board.css").render())
+    return _templates().get_template(template).render(style=style, **values)
+
+
+def page(table: Table, links: Links) -> str:
+    """The page of a board."""
+    from markupsafe import Markup
+
+    script = _templates().get_template("board.js").render()
     # The element holds a line break before the script, and its policy is of all its text.
     digest = hashlib.sha256(f"\n{script}".encode()).digest()
-    return templates.get_template("board.html").render(
+    return static_page(
+        "board.html",
         board=table.board,
-        sections=[_section(table.board, section, to_results) for section in table.sections],
-        style=Markup(style),
+        index=links.index,
+        sections=[_section(table.board, section, links) for section in table.sections],
         script=Markup(script),
         script_sha256=Markup(base64.b64encode(digest).decode()),
     )
 
 
-def _section(board: Board, section: Section, to_results: str) -> dict[str, Any]:
+def _section(board: Board, section: Section, links: Links) -> dict[str, Any]:
     return {
         "task": section.task,
         "version": section.version,
         "notes": section.notes,
-        "rows": [_row(board, row, to_results) for row in section.rows],
+        "report": links.report(section.task) if section.rows else None,
+        "rows": [_row(board, row, links) for row in section.rows],
     }
 
 
-def _row(board: Board, row: Row, to_results: str) -> dict[str, Any]:
-    results, folder = row.published.results, f"{to_results}/{row.published.place}/"
+def _row(board: Board, row: Row, links: Links) -> dict[str, Any]:
+    results, folder = row.published.results, links.run(row.published)
     ranked_by = steps(board.rank_by.metric)
     return {
         "name": row.name,
         "reference": row.reference,
         "rank": row.rank_text,
         "rank_order": "" if row.rank is None else row.rank,
-        "not_separated": ", ".join(row.not_separated),
+        "not_separated": row.not_separated,
         "cells": [
             {
                 "text": main_part(value, as_percent=column.format == "percent"),
@@ -83,13 +93,17 @@ def _row(board: Board, row: Row, to_results: str) -> dict[str, Any]:
         "n": row.value.n,
         "clusters": row.value.clusters,
         "tier": row.published.record.tier,
+        "imported": row.imported,
         "regenerated": row.regenerated_text,
         "regenerated_count": row.published.record.regenerated,
         "contamination": row.contamination_text,
         "status": "none" if row.reference else results.contamination.status,
         "weights": (results.model.weights_fingerprint or "")[:8],
-        "folder": folder,
-        "episodes": folder + EPISODES,
+        "episodes": links.episodes(row.published),
+        # A server that lists no folders has no page for one.
+        "files": {"run": folder}
+        if links.reports is None
+        else {"results": folder + RESULTS, "check": folder + VERIFICATION},
     }
 
 

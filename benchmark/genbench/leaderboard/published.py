@@ -6,20 +6,25 @@ A folder holds the run's three files and `verification.json`.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from genbench.errors import StoreError
-from genbench.evaluation import read_results
+from genbench.errors import GenbenchError, StoreError, UsageError
+from genbench.evaluation import RUN_SCHEMA_VERSION, read_results
+from genbench.registry import load_spec
 from genbench.results import Results
 from genbench.store import EPISODES, RESULTS, RUN, read_json, slug
 from genbench.task import fingerprint
 
 VERIFICATION = "verification.json"
 FILES = (RUN, EPISODES, RESULTS)
+RECORD_SCHEMA_VERSION = 1
+STAGING = ".publishing-"
+_KEPT = (".gitattributes", ".gitignore", ".gitkeep", "README.md")  # may lie beside the runs
 
 
 class Record(BaseModel):
@@ -66,13 +71,71 @@ class Published:
     record: Record
 
 
+def survey(root: Path) -> tuple[list[Path], list[str]]:
+    """Every folder below `root` at the depth of a run, by name; and what else lies there, each as
+    a sentence. Links are not followed: what they lead to may be anywhere."""
+    if not root.exists():
+        return [], []
+    if not root.is_dir():
+        raise UsageError(f"--results {root} is no folder")
+    strays: list[str] = []
+    level = [root]
+    for depth in range(3):
+        below: list[Path] = []
+        for folder in level:
+            entries = [
+                path
+                for path in sorted(folder.iterdir())
+                if not (depth == 0 and path.name in _KEPT and path.is_file())
+            ]
+            if not entries and folder != root:
+                strays.append(f"{folder} is an empty folder: delete it")
+            for path in entries:
+                if path.is_symlink() or not path.is_dir():
+                    kind = "a link" if path.is_symlink() else "a file"
+                    strays.append(f"{path} is {kind} and no part of a published run: delete it")
+                elif path.name.startswith(STAGING):
+                    strays.append(f"{path} was left by an `add` that was killed: delete it")
+                else:
+                    below.append(path)
+        level = below
+    return level, strays
+
+
 def published_folders(root: Path) -> list[Path]:
     """Every folder below `root` at the depth of a run, in order of its name."""
-    return sorted(
-        path
-        for path in root.glob("*/*/*")
-        if path.is_dir() and not path.relative_to(root).parts[0].startswith(".")
-    )
+    return survey(root)[0]
+
+
+def read_all(root: Path) -> list[Published]:
+    """Every published run. Raises StoreError where one is damaged or was changed, and where
+    anything else lies among them."""
+    folders, strays = survey(root)
+    if strays:
+        raise StoreError(strays[0])
+    published = [read_published(folder, root) for folder in folders]
+    if faults := repeated(published):
+        raise StoreError(faults[0])
+    return published
+
+
+def repeated(published: Sequence[Published]) -> list[str]:
+    """Results of one checkpoint under one set of settings that stand there twice."""
+    seen: dict[tuple[Any, ...], Published] = {}
+    return [
+        f"{run.folder} and {other.folder} are results of the same weights under the same settings: "
+        "delete one"
+        for run in published
+        if (other := seen.setdefault(contestant(run.results), run)) is not run
+    ]
+
+
+def contestant(results: Results) -> tuple[Any, ...]:
+    """What makes two results those of one row: the task, the weights and the settings."""
+    model = results.model
+    # Imported responses have no weights, and the fingerprint of their file changes with a blank.
+    weights = model.weights_fingerprint or f"named {model.name}"
+    return results.task.name, weights, model.revision, fingerprint(results.settings)
 
 
 def read_published(folder: Path, root: Path) -> Published:
@@ -111,11 +174,48 @@ def audit(folder: Path, root: Path) -> list[str]:
     if faults:
         return faults
     try:
-        wanted = place_of(read_results(folder))
+        results = read_results(folder)
     except StoreError as error:
         return [str(error)]
-    place = folder.relative_to(root).as_posix()
-    return [] if place == wanted else [f"{folder} holds the run of {root / wanted}"]
+    place, wanted = folder.relative_to(root).as_posix(), place_of(results)
+    if place != wanted:
+        return [f"{folder} holds the run of {root / wanted}"]
+    return _other_task(results, folder)
+
+
+def _other_task(results: Results, folder: Path) -> list[str]:
+    task = results.task
+    try:
+        source = read_header(folder)["task"].get("source")
+    except StoreError as error:
+        return [str(error)]
+    if source != task.name:
+        return [f"{folder / RUN}: task.source is {source!r}, and not the task {task.name}"]
+    try:
+        installed = load_spec(task.name).version
+    except GenbenchError as error:
+        return [f"{folder} is a run of a task that is not at hand: {error}"]
+    if installed == task.version:
+        return []
+    return [
+        f"{folder} is a run of {task.name} {task.version}; the installed task is {installed}: make "
+        "the run again, or delete the folder"
+    ]
+
+
+def read_header(folder: Path) -> dict[str, Any]:
+    """`run.json` with the parts that a published run needs. Raises StoreError."""
+    header = read_json(folder / RUN)
+    version = header.get("schema_version")
+    if version != RUN_SCHEMA_VERSION:
+        raise StoreError(
+            f"{folder / RUN} has the schema version {version}; this genbench reads "
+            f"{RUN_SCHEMA_VERSION}"
+        )
+    for part in ("task", "model", "settings", "execution"):
+        if not isinstance(header.get(part), dict):
+            raise StoreError(f"{folder / RUN} is damaged: it has no {part}")
+    return header
 
 
 def place_of(results: Results) -> str:
@@ -133,8 +233,20 @@ def file_sha256(path: Path) -> str:
 
 
 def _record(folder: Path) -> Record:
+    if not (folder / VERIFICATION).is_file():
+        raise StoreError(
+            f"{folder} holds no published run: it has no {VERIFICATION}; delete it, and publish "
+            "runs with `genbench leaderboard add`"
+        )
+    raw = read_json(folder / VERIFICATION)
+    version = raw.get("schema_version")
+    if version != RECORD_SCHEMA_VERSION:
+        raise StoreError(
+            f"{folder / VERIFICATION} has the schema version {version}; this genbench reads "
+            f"{RECORD_SCHEMA_VERSION}"
+        )
     try:
-        return Record.model_validate(read_json(folder / VERIFICATION))
+        return Record.model_validate(raw)
     except ValidationError as error:
         fault = error.errors()[0]
         where = ".".join(map(str, fault["loc"]))

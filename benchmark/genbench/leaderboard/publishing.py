@@ -14,17 +14,20 @@ from typing import Any
 
 from genbench import __version__
 from genbench.errors import GenbenchError, StoreError, UsageError
-from genbench.evaluation import RUN_SCHEMA_VERSION, read_results
+from genbench.evaluation import read_results
 from genbench.leaderboard.definition import Board
 from genbench.leaderboard.eligibility import refusals
 from genbench.leaderboard.published import (
     FILES,
+    STAGING,
     VERIFICATION,
     Published,
     Record,
+    contestant,
     file_sha256,
     place_of,
     published_folders,
+    read_header,
 )
 from genbench.results import Results
 from genbench.store import (
@@ -36,10 +39,7 @@ from genbench.store import (
     read_json,
     write_atomically,
 )
-from genbench.task import fingerprint
 from genbench.verification import verify_run
-
-_STAGING = ".publishing-"
 
 
 class RefusedError(GenbenchError):
@@ -137,21 +137,12 @@ def _more(count: int) -> str:
 def _finished(run: Path) -> tuple[Results, dict[str, Any]]:
     if not run.is_dir():
         raise UsageError(f"there is no run folder {run}")
-    header = read_json(run / RUN)
+    read_json(run / RUN)  # a folder that is no run is called so
     if not RunFolder(run).finished:
         raise StoreError(
             f"{run} is not finished; the command that began it goes on where it stopped"
         )
-    version = header.get("schema_version")
-    if version != RUN_SCHEMA_VERSION:
-        raise StoreError(
-            f"{run / RUN} has the schema version {version}; this genbench reads "
-            f"{RUN_SCHEMA_VERSION}"
-        )
-    for part in ("task", "model", "settings", "execution"):
-        if not isinstance(header.get(part), dict):
-            raise StoreError(f"{run / RUN} is damaged: it has no {part}")
-    return read_results(run), header
+    return read_results(run), read_header(run)
 
 
 def _check_task(results: Results, header: Mapping[str, Any]) -> None:
@@ -185,15 +176,8 @@ def _older(results: Results, root: Path) -> list[Path]:
         for folder in published_folders(root)
         if folder.parent.name == results.task.name
         and (folder / RESULTS).is_file()
-        and _contestant(read_results(folder)) == _contestant(results)
+        and contestant(read_results(folder)) == contestant(results)
     ]
-
-
-def _contestant(results: Results) -> tuple[Any, ...]:
-    model = results.model
-    # Imported responses have no weights, and the fingerprint of their file changes with a blank.
-    weights = model.weights_fingerprint or f"named {model.name}"
-    return weights, model.revision, fingerprint(results.settings)
 
 
 # -- what is published ----------------------------------------------------------------------------
@@ -270,7 +254,7 @@ def _staging(root: Path) -> Iterator[Path]:
     """A folder beside the published ones that is gone at the end, unless it was moved away."""
     try:
         root.mkdir(parents=True, exist_ok=True)
-        staged = Path(tempfile.mkdtemp(prefix=_STAGING, dir=root))
+        staged = Path(tempfile.mkdtemp(prefix=STAGING, dir=root))
         staged.chmod(0o755)
     except OSError as error:
         raise StoreError(f"the folder {root} cannot be written: {error.strerror}") from None

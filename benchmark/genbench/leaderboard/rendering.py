@@ -9,6 +9,7 @@ from typing import Any
 
 from genbench.leaderboard.definition import Board
 from genbench.leaderboard.formats import cell, in_full, markdown
+from genbench.leaderboard.links import Links
 from genbench.leaderboard.page import badge, page
 from genbench.leaderboard.table import Row, Section, Table
 from genbench.leaderboard.values import Value
@@ -21,13 +22,13 @@ _DIGITS = 6
 _PROSE = 10_000
 
 
-def render(table: Table, to_results: str) -> dict[str, bytes]:
-    """Suffix -> content. `to_results` is the relative way from the board's folder to results/."""
+def render(table: Table, links: Links) -> dict[str, bytes]:
+    """Suffix -> content."""
     return {
-        ".md": _markdown(table, to_results).encode(),
+        ".md": _markdown(table, links).encode(),
         ".csv": _csv(table).encode(),
-        ".json": json_bytes(_json(table, to_results)),
-        ".html": page(table, to_results).encode(),
+        ".json": json_bytes(_json(table, links)),
+        ".html": page(table, links).encode(),
         ".svg": badge(table).encode(),
     }
 
@@ -52,7 +53,7 @@ def index(boards: Sequence[Board]) -> bytes:
 # -- Markdown -------------------------------------------------------------------------------------
 
 
-def _markdown(table: Table, to_results: str) -> str:
+def _markdown(table: Table, links: Links) -> str:
     board = table.board
     lines = [f"# {markdown(board.title)}", ""]
     if board.description:
@@ -64,29 +65,33 @@ def _markdown(table: Table, to_results: str) -> str:
             titles += ["n (clusters)", "tier", "contamination", "episodes"]
             lines.append("| " + " | ".join(map(markdown, titles)) + " |")
             lines.append("|" + "---|" * len(titles))
-            lines += [_markdown_row(board, row, to_results) for row in section.rows]
+            lines += [_markdown_row(board, row, links) for row in section.rows]
             lines.append("")
         lines += [f"- {markdown(note, _PROSE)}" for note in section.notes]
         lines.append("")
     return "\n".join(lines)
 
 
-def _markdown_row(board: Board, row: Row, to_results: str) -> str:
+def _markdown_row(board: Board, row: Row, links: Links) -> str:
     values = [
         markdown(value)
         if isinstance(value, str)
         else in_full(value, as_percent=column.format == "percent")
         for value, column in zip(row.cells, board.columns, strict=True)
     ]
-    tier = row.published.record.tier
+    tier: str = row.published.record.tier
+    if row.regenerated_text:
+        tier += f" ({row.regenerated_text})"
+    if row.imported:
+        tier += ", imported"
     cells = [
         row.rank_text,
         markdown(row.name),
         *values,
         f"{row.value.n} ({row.value.clusters})",
-        f"{tier} ({row.regenerated_text})" if row.regenerated_text else tier,
+        tier,
         row.contamination_text,
-        f"[run]({to_results}/{row.published.place}/)",
+        f"[run]({links.run(row.published)})",
     ]
     return "| " + " | ".join(cells) + " |"
 
@@ -97,11 +102,22 @@ def _markdown_row(board: Board, row: Row, to_results: str) -> str:
 def _csv(table: Table) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    titles = ["task", "task_version", "rank", "tied", "model", "weights_fingerprint"]
+    titles = ["task", "task_version", "rank", "tied", "model", "backend", "weights_fingerprint"]
     for column in table.board.columns:
         label = cell(column.label)
         titles += [label, f"{label} low", f"{label} high", f"{label} p"]
-    writer.writerow([*titles, "n", "clusters", "tier", "regenerated", "contamination", "run"])
+    writer.writerow(
+        [
+            *titles,
+            "n",
+            "clusters",
+            "tier",
+            "regenerated",
+            "contamination",
+            "genbench_version",
+            "run",
+        ]
+    )
     for section in table.sections:
         for row in section.rows:
             writer.writerow(_csv_row(section, row))
@@ -116,6 +132,7 @@ def _csv_row(section: Section, row: Row) -> list[Any]:
         "ref" if row.rank is None else row.rank,
         "yes" if row.tied else "",
         cell(row.name),
+        published.results.model.backend,
         published.results.model.weights_fingerprint or "",
     ]
     for value in row.cells:
@@ -131,6 +148,7 @@ def _csv_row(section: Section, row: Row) -> list[Any]:
         published.record.tier,
         published.record.regenerated,
         published.results.contamination.status,
+        published.results.genbench_version,
         published.place,
     ]
 
@@ -144,12 +162,12 @@ def _number(value: float | None) -> Any:
 # -- JSON -----------------------------------------------------------------------------------------
 
 
-def _json(table: Table, to_results: str) -> dict[str, Any]:
+def _json(table: Table, links: Links) -> dict[str, Any]:
     return {
         "schema_version": SCHEMA_VERSION,
         "board": table.board.name,
         "definition": table.board.model_dump(mode="json", exclude={"name"}),
-        "results": to_results,
+        "results": links.results,
         "tasks": {section.task: _json_section(table.board, section) for section in table.sections},
     }
 
@@ -183,6 +201,7 @@ def _json_row(board: Board, row: Row) -> dict[str, Any]:
         "tied": row.tied,
         "not_separated_from": list(row.not_separated),
         "model": row.name,
+        "backend": results.model.backend,
         "weights_fingerprint": results.model.weights_fingerprint,
         "revision": results.model.revision,
         "parameters": results.model.parameters,
@@ -196,6 +215,7 @@ def _json_row(board: Board, row: Row) -> dict[str, Any]:
         "tier": record.tier,
         "regenerated": record.regenerated,
         "verification": record.record_sha256,
+        "genbench_version": results.genbench_version,
         "settings": results.settings,
         "run": published.place,
     }

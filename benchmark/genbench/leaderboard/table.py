@@ -20,6 +20,7 @@ from genbench.leaderboard.ranking import (
 )
 from genbench.leaderboard.values import Value, value_at
 from genbench.results import DifferenceResult, Rate
+from genbench.settings import IMPORTED
 from genbench.store import RunFolder
 
 
@@ -42,6 +43,11 @@ class Row:
         if self.rank is None:
             return "ref"
         return f"{self.rank}=" if self.tied else str(self.rank)
+
+    @property
+    def imported(self) -> bool:
+        """Whether the responses were made elsewhere, by settings that only their maker knows."""
+        return self.published.results.model.backend == IMPORTED
 
     @property
     def regenerated_text(self) -> str:
@@ -171,6 +177,17 @@ def _notes(
         "many of this test are among them; declared, a record that does not prove itself; unknown, "
         "no record.",
     ]
+    versions = sorted({row.published.results.genbench_version for row in rows})
+    if len(versions) > 1:
+        notes.append(
+            f"The rows were first scored by genbench {' and '.join(versions)}; the check "
+            "of the boards scores all of them again with one version."
+        )
+    if any(row.imported for row in rows):
+        notes.append(
+            "Imported: the responses were made elsewhere and scored here. No weights are bound to "
+            "them, and how they were sampled is not recorded."
+        )
     if references:
         notes.append(
             "Rows marked ref are scripted agents: they calibrate the board and are not ranked."

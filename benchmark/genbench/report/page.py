@@ -26,6 +26,7 @@ from genbench.report.figures import SCALING, Absent, Rendered
 from genbench.report.loading import Group, ReportRun
 from genbench.report.tables import HEADLINE, METHOD, OOD_SPLIT, Row
 from genbench.report.text import clean, points
+from genbench.results import run_key
 
 _PIXELS = 96  # CSS pixels an inch
 
@@ -46,6 +47,7 @@ def render_page(
     index: EpisodeIndex,
     pieces: PieceStore,
     skipped: Sequence[str],
+    links: Mapping[str, str],
 ) -> str:
     """The page as HTML. It loads nothing but its own pieces, and runs no script but its own."""
     script, style = _asset("page.js"), _asset("page.css")
@@ -70,6 +72,7 @@ def render_page(
         episodes=len(index),
         runs=sum(len(section.group.runs) for section in sections),
         skipped=skipped,
+        links=links,
         settings=[_settings(run) for section in sections for run in section.group.runs],
         data=Markup(script_json(_data(sections, conversations, index))),
         pieces=[(name, Markup(value)) for name, value in inline],
@@ -201,6 +204,7 @@ def _data(
             {
                 "group": number,
                 "label": run.label,
+                "key": run_key(run.results),
                 "system": run.settings.system,
                 "thinking": run.settings.thinking,
             }

@@ -1,14 +1,29 @@
 """A small repository of boards and published runs, made once and copied for each test."""
 
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
-from small_board import HOSTILE, agent, imported, write_board
+from small_board import (
+    CROWD,
+    HOSTILE,
+    HOSTILE_RESPONSE,
+    OTHER_TASK,
+    ROWS,
+    TASK,
+    agent,
+    forge,
+    imported,
+    write_board,
+)
 
 from genbench.leaderboard.building import build
 from genbench.leaderboard.definition import load_boards
 from genbench.leaderboard.publishing import add
+
+# The browser of the tests of reports drives the pages of boards, too.
+sys.path.append(str(Path(__file__).parents[1] / "report"))
 
 
 @pytest.fixture(scope="session")
@@ -45,3 +60,32 @@ def repository(published_once, tmp_path):
 def places(repository):
     """The options that name the folders of the repository."""
     return ["--results", repository / "results", "--boards", repository / "leaderboards"]
+
+
+@pytest.fixture(scope="session")
+def crowded(tmp_path_factory):
+    """A board of two tasks, of nine and of four ranked rows and two references each; rows of two
+    versions of genbench, and names and responses that are attacks."""
+    root = tmp_path_factory.mktemp("crowded")
+    write_board(
+        root / "leaderboards",
+        "crowd",
+        title="Many <b>models</b> & two tasks",
+        description="<img src=x onerror=document.title='owned'> stays text.",
+        tasks=[TASK, OTHER_TASK],
+    )
+    boards = load_boards(root / "leaderboards")
+    for task in (TASK, OTHER_TASK):
+        runs = [
+            imported(
+                root / "runs" / task / str(number), name, success, number, task=task,
+                wrong=HOSTILE_RESPONSE,
+            )
+            for number, (name, success) in enumerate(list(CROWD.items())[: ROWS[task]])
+        ]  # fmt: skip
+        runs += [agent(root / "runs" / task / kind, kind, task) for kind in ("oracle", "random")]
+        published = [add(run, root / "results", boards).published for run in runs]
+        version = published[1].results.genbench_version
+        forge(published[1].folder, "results.json", f'"{version}"', '"0.0.9"')
+    build(root / "leaderboards", root / "results", site=root / "site")
+    return root

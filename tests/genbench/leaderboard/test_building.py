@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from small_board import HOSTILE, write_board
+from small_board import HOSTILE, forge, write_board
 
 from genbench.leaderboard.formats import cell, markdown, plain
 
@@ -208,20 +208,6 @@ def test_an_edited_result_is_refused_by_name(repository, places, command, name):
         done = command("leaderboard", action, *places)
         assert done.returncode == (1 if action == "check" else 2)
         assert f"{path} was changed after it was published" in done.stdout + done.stderr
-
-
-def forge(folder, name, old, new):
-    """Edit a file and bring the record's digests into line, as a careful forger would."""
-    from genbench.leaderboard.published import Record, file_sha256
-
-    path = folder / name
-    assert old in path.read_text()
-    path.write_text(path.read_text().replace(old, new))
-    raw = json.loads((folder / "verification.json").read_text())
-    raw["files"] = {file: file_sha256(folder / file) for file in raw["files"]}
-    record = Record.model_validate(raw)
-    raw["record_sha256"] = record.digest()
-    (folder / "verification.json").write_text(json.dumps(raw))
 
 
 def test_an_edit_with_its_digest_is_found_by_replaying(repository, places, command):

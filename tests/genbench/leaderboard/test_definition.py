@@ -54,6 +54,31 @@ def column(metric):
         (column("splitz.ood.success_rate"), "results has no 'splitz'; did you mean 'splits'?"),
         (column("splits.ood"), "'splits.ood' is a group of values"),
         (column("generalization.id.gap"), "generalization has no 'id'"),
+        (
+            ranked("generalization.ood.gap", settings={"protocol": "paired", "limit": [40, None]}),
+            "each to one value",
+        ),
+        (
+            ranked("splits.ood.success_at.3", settings={"verify_iters": 1}),
+            "needs 3 attempts; eligibility.settings.verify_iters gives at most 1",
+        ),
+        ({"tasks": ["gp-ood-rule", "gp-ood-rule"]}, "tasks.1: gp-ood-rule is listed twice"),
+        (
+            {"columns": [*BOARD["columns"], {"label": "OOD", "metric": "splits.id.chance"}]},
+            "columns.5.label: 'OOD' is the name of a column of columns.0",
+        ),
+        (
+            {"columns": [*BOARD["columns"], {"label": "gap p", "metric": "splits.id.chance"}]},
+            "columns.5.label: 'gap p' is the name of a column of columns.1",
+        ),
+        (
+            {"columns": [{"label": "rank", "metric": "splits.id.chance"}]},
+            "columns.0.label: 'rank' is the name of a column of every board",
+        ),
+        (
+            {"columns": [*BOARD["columns"], {"label": "x", "metric": "splits.ood.success_rate"}]},
+            "columns.5.metric: columns.0 shows 'splits.ood.success_rate' already",
+        ),
         (column("model.name.first"), "model.name is one value and has nothing below it"),
     ],
 )
@@ -66,7 +91,15 @@ def test_a_wrong_board_is_refused_with_the_place(tmp_path, changes, message):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("a: [", "cannot be read"), ("- a", "holds no mapping"), ("", "holds no mapping")],
+    [
+        ("a: [", "cannot be read"),
+        ("- a", "holds no mapping"),
+        ("", "holds no mapping"),
+        ("title: a\ntasks: [b]\ntasks: [c]\n", "the key 'tasks' stands twice"),
+        ("[a]: b", "cannot be read"),
+        ("? {a: b}\n: c", "cannot be read"),
+        ("a: &x [*x]", "wrong"),
+    ],
 )
 def test_what_is_no_mapping_is_no_board(tmp_path, content, message):
     path = tmp_path / "bad.yaml"
@@ -79,6 +112,19 @@ def test_a_board_has_a_name_that_a_file_and_a_link_can_have(tmp_path):
     path = write_board(tmp_path, "My Board")
     with pytest.raises(GenbenchError, match="a board's name has a-z, 0-9 and - only"):
         load_board(path)
+
+
+def test_a_board_has_a_name_and_a_title_of_its_own(tmp_path):
+    write_board(tmp_path, "one", title="A small board")
+    write_board(tmp_path, "two", title=" a  small BOARD")
+    with pytest.raises(GenbenchError, match=r"one\.yaml and .*two\.yaml have one title"):
+        load_boards(tmp_path, ["one"])
+    (tmp_path / "two.yaml").rename(tmp_path / "one.yml")
+    with pytest.raises(GenbenchError, match=r"one\.yml: a board's file ends in \.yaml"):
+        load_boards(tmp_path)
+    (tmp_path / "one.yml").rename(tmp_path / "readme.yaml")
+    with pytest.raises(GenbenchError, match="the name readme is the index's"):
+        load_boards(tmp_path)
 
 
 def test_an_unknown_board_is_named_with_the_closest(tmp_path):

@@ -4,15 +4,9 @@ import json
 import shutil
 
 import pytest
-from small_board import TASK, agent, imported, write_board
+from small_board import TASK, agent, edit, imported, write_board
 
 from genbench.verification import verify_run
-
-
-def edit(path, change):
-    content = json.loads(path.read_text())
-    change(content)
-    path.write_text(json.dumps(content))
 
 
 @pytest.fixture
@@ -162,6 +156,61 @@ def test_a_run_of_another_task_is_refused_with_the_boards_tasks(tmp_path, fresh,
     done = command("leaderboard", "add", folder, *fresh)
     assert done.returncode == 1
     assert f"the task gp-ood-cards is not on this board ({TASK})" in done.stderr
+
+
+# -- imported and sampled runs ---------------------------------------------------------------------
+
+
+def test_an_imported_run_is_called_so_wherever_it_stands(repository, command, runs):
+    """Its settings hold defaults: temperature 0 there is no statement about how it was sampled."""
+    for suffix in ("md", "html"):
+        text = (repository / "leaderboards" / f"small.{suffix}").read_text()
+        assert "Imported: the responses were made elsewhere" in text
+    page = (repository / "leaderboards" / "small.html").read_text()
+    assert page.count('class="tag imported"') == 4
+    rows = json.loads((repository / "leaderboards" / "small.json").read_text())
+    found = {row["model"]: row["backend"] for row in rows["tasks"][TASK]["rows"]}
+    assert (found["org/good"], found["agent:oracle"]) == ("import", "agent")
+    card = command("leaderboard", "card", runs["good"]).stdout
+    assert "responses made elsewhere" in card
+    assert "greedy" not in card
+
+
+def test_an_imported_run_has_no_weights_to_be_played_again_on(runs, fresh, tmp_path, command):
+    done = command("leaderboard", "add", runs["good"], *fresh, "--regenerate", "3")
+    assert done.returncode == 2
+    assert "there are no weights to replay them" in done.stderr
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_sampled_run_is_replayed_published_and_put_on_a_card(tmp_path, command):
+    """Four samples an instance of the demo model: one row, with the samples of an instance as one
+    score, and any-of-4 and all-of-4 on the card."""
+    import genbench
+
+    write_board(
+        tmp_path / "leaderboards",
+        eligibility={"settings": {"samples": [1, 4], "temperature": [0, 1]}},
+    )
+    places = ["--results", tmp_path / "results", "--boards", tmp_path / "leaderboards"]
+    genbench.run(
+        "demo/gp-base", TASK, output=tmp_path / "runs", limit=2, samples=4, temperature=1.0,
+        verify_iters=1,
+    )  # fmt: skip
+    (folder,) = (tmp_path / "runs").glob("*/*/*")
+    done = command("leaderboard", "add", folder, *places, "--regenerate", "3", "--json")
+    assert done.returncode == 0, done.stderr
+    shown = json.loads(done.stdout)
+    assert (shown["tier"], shown["episodes"], shown["regenerated"]) == ("regenerated", 32, 3)
+    assert command("leaderboard", "build", *places).returncode == 0
+    rows = json.loads((tmp_path / "leaderboards" / "small.json").read_text())
+    (row,) = rows["tasks"][TASK]["rows"]
+    assert row["ranked_by"]["n"] == 2
+    assert command("leaderboard", "check", *places, "--regenerate", "2").returncode == 0
+    card = command("leaderboard", "card", folder).stdout
+    assert "4 samples at temperature 1, the first 2 pairs" in card
+    assert "any of 4 samples right, ood" in card
+    assert "all of 4 samples right, id" in card
 
 
 # -- one result a checkpoint, replaced only on request --------------------------------------------

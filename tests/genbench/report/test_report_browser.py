@@ -27,6 +27,7 @@ def page(request, hostile, driver, tmp_path_factory):
     driver.get_log("browser"), driver.get_log("performance")
     driver.get("about:blank")
     driver.get(report.page.as_uri())
+    driver.report_address = report.page.as_uri()
     driver.execute_script(
         "const title = [...document.querySelectorAll('h2')]"
         ".find(one => one.textContent === 'gp-ood-rule 1.0');"
@@ -170,15 +171,63 @@ def test_an_episode_opens_with_its_whole_conversation(page):
     assert "Target: 24" in text
     assert "You failed this trial because" in text
     address = script(page, "return location.hash")
-    assert address.startswith("#episode-")
+    assert address.startswith("#run=")
+    assert "&split=ood&result=never&episode=" in address
 
 
-def test_an_address_opens_its_episode(page):
-    script(page, "location.hash = '#episode-30'")
-    wait_for(page, "document.querySelector('#episode .verdict') !== null")
-    assert script(page, "return location.hash") == "#episode-30"
-    script(page, "location.hash = '#episode-99999999'")
-    script(page, "location.hash = '#episode-<img>'")
+def test_the_address_of_what_is_chosen_brings_it_back(page):
+    choose(page, "filter-run", "agent:random · gp-ood-rule 1.0")
+    choose(page, "filter-split", "ood")
+    script(page, "document.querySelectorAll('#list tbody tr')[7].click()")
+    name = listed(page, 2)[7]
+    wait_for(page, "document.querySelector('#episode h4')?.textContent === arguments[0]", name)
+    address = script(page, "return location.hash")
+    before = [listed(page, number) for number in range(6)]
+    page.get("about:blank")
+    page.get(page.report_address + address)
+    wait_for(page, "document.querySelector('#episode h4')?.textContent === arguments[0]", name)
+    assert [listed(page, number) for number in range(6)] == before
+    assert script(page, "return location.hash") == address
+
+
+def test_a_run_keeps_its_address_in_a_report_of_other_runs(page, sources, tmp_path):
+    """What makes a link from a board lasting: a key of the run, not its place on the page."""
+    alone = build_report([sources[0]["random"]], tmp_path / "r")
+    choose(page, "filter-run", "agent:random · gp-ood-rule 1.0")
+    address = script(page, "return location.hash")
+    back = page.current_url.partition("#")[0]
+    page.get(alone.page.as_uri() + address)
+    try:
+        assert script(page, "return document.getElementById('filter-run').selectedIndex") == 1
+        assert script(page, "return document.getElementById('missing').hidden")
+    finally:
+        page.get(back)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "#run=<img src=x onerror=document.title='owned'>",
+        "#run=0123456789abcdef&split=__proto__&outcome=constructor&result=toString",
+        "#episode=0123456789abcdef-1",
+        "#episode=" + "9" * 5000,
+        "#run=%3Cscript%3Edocument.title='owned'%3C/script%3E&run=%",
+        "#split=ood%00&split=ood",
+    ],
+)
+def test_an_address_that_names_nothing_here_says_so_and_stays_data(page, address):
+    script(page, "location.hash = arguments[0]", address)
+    wait_for(page, "!document.getElementById('missing').hidden")
+    text = script(page, "return document.getElementById('missing').textContent")
+    assert text.startswith("The address asks for what this report does not have (")
+    assert script(page, "return document.title") == "genbench report"
+    assert script(page, "return document.querySelectorAll('#episodes img[src=x]').length") == 0
+
+
+def test_a_text_of_the_address_is_searched_for_as_text(page):
+    script(page, "location.hash = '#instance=' + encodeURIComponent('<b>\"x')")
+    wait_for(page, "document.getElementById('filter-text').value === '<b>\"x'")
+    assert listed(page, 0) == []
 
 
 def test_hostile_names_and_responses_stay_text(page):

@@ -119,7 +119,7 @@
       if (text && !instanceOf(episode).toLowerCase().includes(text)) continue;
       shown.push(episode);
     }
-    page = 0;
+    page = Math.max(0, Math.floor(shown.indexOf(open) / PAGE_ROWS));
     list();
   }
 
@@ -166,7 +166,7 @@
     open = episode;
     byId("list").querySelectorAll("tbody tr").forEach((row) =>
       row.setAttribute("aria-selected", String(Number(row.dataset.episode) === episode)));
-    history.replaceState(null, "", "#episode-" + episode);
+    writeAddress();
     const place = byId("episode");
     place.hidden = false;
     try {
@@ -252,17 +252,65 @@
     return made;
   }
 
-  // -- wiring ------------------------------------------------------------------------------------
+  // -- the address: #run=KEY&split=ood&episode=KEY-12 ---------------------------------------------
 
-  function fromAddress() {
-    const found = /^#episode-(\d{1,9})$/.exec(location.hash);
-    if (found && Number(found[1]) < total) {
-      show(Number(found[1]));
-      byId("episodes").scrollIntoView();
+  // It names runs by their keys and an episode by its place within its run, so that it means the
+  // same in a later report of more runs. What it says only selects among what is there, or is
+  // searched for as text.
+  const FILTERS = {
+    run: data.runs.map((run) => run.key), split: index.splits, outcome: index.outcomes,
+    result: ["first", "later", "never"],
+  };
+  const WORDS = { run: "checkpoint", split: "split", outcome: "outcome", result: "result" };
+  const select = (name) => byId("filter-" + (name === "result" ? "solved" : name));
+  const begins = [], counts = [];
+  index.run.forEach((run, episode) => {
+    begins[run] ??= episode;
+    counts[run] = (counts[run] || 0) + 1;
+  });
+
+  function writeAddress() {
+    const found = new URLSearchParams();
+    for (const [name, values] of Object.entries(FILTERS)) {
+      const at = select(name).selectedIndex - 1;
+      if (at >= 0) found.set(name, values[at]);
     }
+    const text = byId("filter-text").value.trim();
+    if (text) found.set("instance", text);
+    if (open >= 0) {
+      const run = index.run[open];
+      found.set("episode", FILTERS.run[run] + "-" + (open - begins[run] + 1));
+    }
+    byId("missing").hidden = true;
+    history.replaceState(null, "", "#" + (found.toString() || "episodes"));
   }
 
-  byId("filters").addEventListener("input", filter);
+  function readAddress() {
+    if (!location.hash.includes("=")) return;
+    const wanted = new URLSearchParams(location.hash.slice(1)), missing = [];
+    for (const [name, values] of Object.entries(FILTERS)) {
+      const value = wanted.get(name), at = value === null ? -1 : values.indexOf(value);
+      select(name).selectedIndex = at + 1;
+      if (value !== null && at < 0) missing.push(WORDS[name]);
+    }
+    byId("filter-text").value = (wanted.get("instance") || "").slice(0, 200);
+    const asked = wanted.get("episode");
+    const [, key, place] = /^([0-9a-f]{16})-([1-9]\d{0,8})$/.exec(asked || "") || [];
+    const run = FILTERS.run.indexOf(key);
+    const there = run >= 0 && Number(place) <= counts[run];
+    if (asked !== null && !there) missing.push("episode");
+    if (there) open = begins[run] + Number(place) - 1;
+    filter();
+    if (there) show(open);
+    byId("missing").textContent =
+      "The address asks for what this report does not have (" + missing.join(", ") + ").";
+    byId("missing").hidden = !missing.length;
+    byId("episodes").scrollIntoView();
+  }
+
+  // -- wiring ------------------------------------------------------------------------------------
+
+  byId("filters").addEventListener("input", () => { filter(); writeAddress(); });
   byId("filters").addEventListener("submit", (event) => event.preventDefault());
   byId("previous").addEventListener("click", () => { page -= 1; list(); });
   byId("next").addEventListener("click", () => { page += 1; list(); });
@@ -276,7 +324,7 @@
     if (event.key === "Enter" || event.key === " ") { event.preventDefault(); chosen(event); }
   });
   ["filters", "list", "pager"].forEach((id) => { byId(id).hidden = false; });
-  addEventListener("hashchange", fromAddress);
+  addEventListener("hashchange", readAddress);
   filter();
-  fromAddress();
+  readAddress();
 })();
