@@ -156,6 +156,11 @@ HEADLINE = (
         lambda row: _part(row, "rule"),
     ),
     Column(
+        "kept",
+        "retention: the share of the ID success beyond chance that is left on OOD",
+        lambda row: _rate(row.found.retention),
+    ),
+    Column(
         "stickiness",
         "first OOD responses that are right under the training rule",
         lambda row: _rate(row.found.stickiness),
@@ -282,6 +287,8 @@ def headline_csv(rows: Sequence[Row]) -> str:
                 "viter": row.run.settings.verify_iters,
                 **_flat("number", parts.number if parts else None),
                 **_flat("rule", parts.rule if parts else None),
+                **_flat("retention", result.retention),
+                "retention_reason": result.retention_reason,
                 **_flat("stickiness", result.stickiness),
                 "stickiness_reason": result.stickiness_reason,
                 "chance_id": row.id_split.chance,
@@ -340,7 +347,7 @@ def rates_csv(groups: Sequence[Group]) -> str:
 
 
 def outcomes_csv(groups: Sequence[Group]) -> str:
-    """A line an outcome: how many first attempts of the split had it."""
+    """A line an outcome: how many first attempts of the split had it, and their share."""
     found: list[dict[str, Cell]] = []
     for group, run, name, split in _splits(groups):
         total = sum(split.outcomes.values())
@@ -352,6 +359,7 @@ def outcomes_csv(groups: Sequence[Group]) -> str:
                     "outcome": clean(outcome),
                     "count": count,
                     "of": total,
+                    **_flat("share", (split.outcome_rates or {}).get(outcome)),
                 }
             )
     return csv_text(found, _columns(found))

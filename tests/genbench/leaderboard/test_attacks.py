@@ -193,7 +193,7 @@ def results_of_an_unknown_schema(root):
     run = next(root.glob("*middle*/*/*"))
     edit(run / "results.json", lambda content: content.update(schema_version=7))
     add_digests(run)
-    return "results.json has the schema version 7; this genbench reads 1"
+    return "results.json has the schema version 7; this genbench reads 1 and 2"
 
 
 def a_header_of_an_unknown_schema(root):
