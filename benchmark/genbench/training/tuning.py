@@ -8,6 +8,7 @@ n)` with `make_record` and `write_record`, and raises GenbenchError.
 from __future__ import annotations
 
 import importlib
+import json
 import shutil
 import sys
 from collections.abc import Callable, Mapping
@@ -20,6 +21,7 @@ from genbench.models.files import TRAINING_RECORD, parameter_count, weight_files
 from genbench.models.hf import resolve_device
 from genbench.models.transformer import quieten
 from genbench.process import keep_large_blocks
+from genbench.store import write_atomically
 from genbench.training.counts import TokenCounts
 from genbench.training.data import TrainingData, make_data, resolve
 from genbench.training.folders import (
@@ -44,6 +46,7 @@ from genbench.training.recipes import recipe_fingerprint
 from genbench.training.weights import save_weights
 
 NOTE = "genbench_recipe.json"
+LOG = "log.jsonl"  # what the trainer logged, one line a time; `development/success` among it
 _BYTES = {"float16": 2, "bfloat16": 2, "float32": 4}
 
 
@@ -110,7 +113,7 @@ def _train(
 
     import torch
     from accelerate import PartialState
-    from transformers import set_seed
+    from transformers import Trainer, set_seed
     from transformers.trainer_callback import PrinterCallback
 
     from genbench.training.tracking import Milestones, last_state
@@ -142,6 +145,12 @@ def _train(
         _lora(recipe),
     )
     trainer.remove_callback(PrinterCallback)
+    if "tensorboard" in recipe.logging.report_to and trainer.accelerator.is_main_process:
+        from torch.utils.tensorboard import SummaryWriter
+        from transformers.integrations import TensorBoardCallback
+
+        # By itself it would write among the states, which are deleted at the end.
+        trainer.add_callback(TensorBoardCallback(SummaryWriter(str(output / "runs"))))
 
     def keep(step: int) -> None:
         counts = trainer.totals()
@@ -173,7 +182,9 @@ def _train(
         assert development is not None
         with unwrap_model_for_generation(trainer.model_wrapped, trainer.accelerator) as model:
             found = success(development, model, tokenizer)
-        trainer.log({"development/success": found})
+        should = trainer.control.should_log
+        Trainer.log(trainer, {"development/success": found})  # TRL's own log ends its averages
+        trainer.control.should_log = should  # whatever is logged takes it back
 
     trainer.add_callback(
         Milestones(
@@ -187,6 +198,8 @@ def _train(
     trainer.take_up(state, start)
     trainer.train(resume_from_checkpoint=str(state) if state else None)
     if trainer.accelerator.is_main_process:
+        lines = (json.dumps(line).encode() + b"\n" for line in trainer.state.log_history)
+        write_atomically(output / LOG, lines)
         shutil.rmtree(output / TRAINER, ignore_errors=True)
 
 
@@ -234,7 +247,7 @@ def trainer_settings(
         "max_grad_norm": schedule.max_grad_norm,
         "adam_beta2": schedule.adam_beta2,
         "logging_steps": recipe.logging.every,
-        "report_to": list(recipe.logging.report_to) or "none",
+        "report_to": [name for name in recipe.logging.report_to if name != "tensorboard"] or "none",
         "run_name": recipe.name,
         "save_strategy": "steps",
         "save_steps": schedule.resume_every,
