@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib.util import find_spec
 from typing import Any
 
@@ -22,20 +23,23 @@ class TrackedRL(Tracked):
     """A mixin that counts what a trainer of TRL samples, scores and trains on."""
 
     model: Any
+    beta: float
 
     def _generate_single_turn(self, prompt_ids: Any, *rest: Any, **named: Any) -> Any:
         found = super()._generate_single_turn(prompt_ids, *rest, **named)  # type: ignore[misc]
         if self.model.training:
             self.counts.rollout_prompt += sum(len(ids) for ids in prompt_ids)
-            self.counts.generated += sum(len(ids) for ids in found[0])
+            # GRPO: the completions and their log-probabilities; RLOO: the completions alone.
+            completions = found[0] if isinstance(found, tuple) else found
+            self.counts.generated += sum(len(ids) for ids in completions)
         return found
 
     def _generate_and_score_completions(self, inputs: Any) -> Any:
         found = super()._generate_and_score_completions(inputs)  # type: ignore[misc]
         if self.model.training:
             tokens = int(found["prompt_mask"].sum()) + int(found["completion_mask"].sum())
-            self.counts.reference += tokens * ("ref_per_token_logps" in found)
-            self.counts.rescored += tokens * ("old_per_token_logps" in found)
+            self.counts.reference += tokens * (self.beta != 0)
+            self.counts.rescored += tokens * bool({"old_per_token_logps", "old_logps"} & set(found))
         return found
 
     def _compute_loss(self, model: Any, inputs: Any) -> Any:
@@ -109,6 +113,7 @@ def make_trainer(
         )
     further: dict[str, Any] = {}
     if recipe.rl.turns > 1:
+        os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")  # it warns of its rollout hook
         further["rollout_func"] = SequentialRevision(data.environment, recipe.rl.turns, rows)
     return TRAINERS[recipe.rl.algorithm](
         model=model,
