@@ -114,8 +114,7 @@ def _tune(
         raise UsageError(f"recipe '{recipe.name}' is for `genbench train {recipe.method}`")
     from genbench.training.tuning import Job, tune
 
-    folder = tune(recipe, Path(output), Job(device, threads, lambda text: typer.echo(text)))
-    typer.echo(f"checkpoints: {folder}/step-*")
+    tune(recipe, Path(output), Job(device, threads, lambda text: typer.echo(text)))
 
 
 @train_app.command("accelerate")

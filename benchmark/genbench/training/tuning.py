@@ -12,7 +12,7 @@ import json
 import shutil
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,13 +72,21 @@ def tune(recipe: SFTRecipe | RLRecipe, output: Path, job: Job) -> Path:
         "parent": {"name": parent.name, "weights_fingerprint": parent.weights_fingerprint},
     }
     last = step_folder(output, recipe.schedule.steps) / TRAINING_RECORD
-    if _first_process(job.device, lambda: claim(output, output / NOTE, last, identity)):
-        job.say(f"{output} holds this recipe's finished checkpoints")
+    finished, say = _first_process(
+        job.device,
+        lambda first: (
+            claim(output, output / NOTE, last, identity),
+            job.say if first else lambda text: None,
+        ),
+    )
+    if finished:
+        say(f"{output} holds this recipe's finished checkpoints")
         return output
+    job = replace(job, say=say)
     start, data = TokenCounts(), None
     if isinstance(recipe, SFTRecipe) and recipe.own_samples:
         path, start = _first_process(
-            job.device, lambda: draw_own_samples(recipe, parent, output, job.device, job.say)
+            job.device, lambda _: draw_own_samples(recipe, parent, output, job.device, job.say)
         )
         data = make_data(
             recipe.data.factory, {**recipe.data.settings, "path": str(path)}, recipe.seed
@@ -88,15 +96,18 @@ def tune(recipe: SFTRecipe | RLRecipe, output: Path, job: Job) -> Path:
         resolve(recipe.trainer)(recipe, parent, data, output, job)
         return output
     _train(recipe, parent, data, development, output, job, identity, start)
+    job.say(f"checkpoints: {output}/step-*")
     return output
 
 
-def _first_process(device: str, work: Callable[[], Any]) -> Any:
-    """Work on the folder, one process after the other where `accelerate launch` made several."""
+def _first_process(device: str, work: Callable[[bool], Any]) -> Any:
+    """Work on the folder, the first process before the others where `accelerate launch` made
+    several; it is told whether it is the first."""
     from accelerate import PartialState
 
-    with PartialState(cpu=device == "cpu").local_main_process_first():
-        return work()
+    state = PartialState(cpu=device == "cpu")
+    with state.local_main_process_first():
+        return work(bool(state.is_main_process))
 
 
 def _train(
@@ -134,8 +145,7 @@ def _train(
     save_dtype: str = recipe.model.save_dtype
     if save_dtype == "parent":
         save_dtype = stored_dtype(parent.folder)
-    if PartialState().is_main_process:
-        job.say(_budget(recipe, parent, parameters, save_dtype, device, processes, output))
+    job.say(_budget(recipe, parent, parameters, save_dtype, device, processes, output))
     trainer = method.make_trainer(
         recipe,
         load_model(recipe, parent.folder, device),
@@ -256,6 +266,7 @@ def trainer_settings(
         "remove_unused_columns": False,
         "dataloader_num_workers": 0,
         "dataloader_pin_memory": device != "cpu",
+        "ddp_find_unused_parameters": False,
         "use_cpu": device == "cpu",
         "bf16": device == "cuda",
         "gradient_checkpointing": recipe.gradient_checkpointing,
