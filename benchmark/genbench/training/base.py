@@ -6,93 +6,23 @@ written to `genbench_training.json` beside the weights.
 
 from __future__ import annotations
 
-import importlib
-import json
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from genbench.errors import StoreError, UsageError
-from genbench.models.files import TRAINING_RECORD, fingerprints, read_json, weight_files
+from genbench.errors import UsageError
+from genbench.models.files import TRAINING_RECORD
 from genbench.models.hf import resolve_device
 from genbench.process import keep_large_blocks
-from genbench.store import json_bytes, write_atomically
-from genbench.task import Message, fingerprint
-
-if TYPE_CHECKING:
-    from genbench.training.recipe import Recipe
-
-_TRAINER = "trainer"  # the subfolder of an unfinished training
-IGNORED = -100  # the label that transformers' losses leave out
-
-
-@dataclass
-class TokenCounts:
-    """Exact counts, padding excluded. `trained`: tokens that went forward and backward."""
-
-    trained: int = 0
-    prompt: int = 0
-    response: int = 0
-    generated: int = 0
-
-
-def flops(parameters: int, counts: TokenCounts) -> int:
-    """6 N per trained token, 2 N per generated one (Kaplan et al. 2020; Chu et al. 2025, C.3)."""
-    return 6 * parameters * counts.trained + 2 * parameters * counts.generated
-
-
-def _resolve(reference: str) -> Any:
-    module, _, attribute = reference.partition(":")
-    try:
-        return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise UsageError(f"the recipe names {reference}, which cannot be found: {error}") from None
-
-
-class Encoder:
-    """Conversations and responses to token ids and labels, by the model's own chat template."""
-
-    def __init__(self, tokenizer: Any) -> None:
-        self.tokenizer = tokenizer
-        self.counts = TokenCounts()
-
-    def encode(self, messages: list[Message], response: str) -> tuple[list[int], list[int]]:
-        """(input ids, labels): labels are ignored outside the response and its end token."""
-        tokenizer = self.tokenizer
-        prompt = tokenizer.apply_chat_template(
-            [{"role": message.role, "content": message.text} for message in messages],
-            add_generation_prompt=True,
-            tokenize=False,
-        )
-        asked = tokenizer(prompt, add_special_tokens=False)["input_ids"]
-        answered = tokenizer(response + tokenizer.eos_token, add_special_tokens=False)["input_ids"]
-        self.counts.trained += len(asked) + len(answered)
-        self.counts.prompt += len(asked)
-        self.counts.response += len(answered)
-        return [*asked, *answered], [IGNORED] * len(asked) + answered
-
-    def batch(self, examples: list[tuple[list[Message], str]]) -> dict[str, Any]:
-        """Tensors of shape [examples, longest], padded on the right.
-
-        Without an attention mask: a causal model's real tokens never see the padding after them.
-        """
-        import torch
-
-        encoded = [self.encode(messages, response) for messages, response in examples]
-        longest = max(len(ids) for ids, _ in encoded)
-        pad = self.tokenizer.pad_token_id
-        rows = [
-            (ids + [pad] * (longest - len(ids)), labels + [IGNORED] * (longest - len(ids)))
-            for ids, labels in encoded
-        ]
-        return {
-            "input_ids": torch.tensor([ids for ids, _ in rows]),
-            "labels": torch.tensor([labels for _, labels in rows]),
-        }
+from genbench.training.counts import TokenCounts, count_batch
+from genbench.training.data import make_data, resolve
+from genbench.training.encoding import Encoder
+from genbench.training.folders import TRAINER, claim, make_record, write_record
+from genbench.training.recipe import BaseRecipe, Recipe
+from genbench.training.recipes import recipe_fingerprint
 
 
 def train_base(
@@ -109,9 +39,14 @@ def train_base(
     is told the budget before the start. Raises UsageError for a recipe of another method or a
     folder of another training, StoreError where output cannot be written.
     """
-    if recipe.method != "base":
+    if not isinstance(recipe, BaseRecipe):
         raise UsageError(f"recipe '{recipe.name}' is for `genbench train {recipe.method}`")
-    if _prepare_folder(recipe, output):
+    identity = {
+        "recipe_fingerprint": recipe_fingerprint(recipe),
+        "parent": None,
+    }
+    note = output / TRAINER / "genbench_recipe.json"
+    if claim(output, note, output / TRAINING_RECORD, identity):
         say(f"{output} holds this recipe's finished checkpoint")
         return output
 
@@ -125,7 +60,7 @@ def train_base(
     if threads:
         torch.set_num_threads(threads)
     set_seed(recipe.seed)
-    tokenizer = _resolve(recipe.model.tokenizer)()
+    tokenizer = resolve(recipe.model.tokenizer)()
     config = AutoConfig.for_model(
         recipe.model.model_type,
         **recipe.model.config,
@@ -135,8 +70,8 @@ def train_base(
         bos_token_id=None,
     )
     model = AutoModelForCausalLM.from_config(config)
-    data = _resolve(recipe.data.factory)(seed=recipe.seed, **recipe.data.settings)
-    encoder = Encoder(tokenizer)
+    data = make_data(recipe.data.factory, recipe.data.settings, recipe.seed)
+    encoder, counts = Encoder(tokenizer), TokenCounts()
     schedule = recipe.schedule
     parameters = sum(parameter.numel() for parameter in model.parameters())
     say(
@@ -150,10 +85,13 @@ def train_base(
             # Exactly as many batches as steps: loaders read ahead, and the counts are exact. A
             # resumed training reads the batches that it skips, so its record is whole too.
             for examples in islice(data.batches(schedule.batch_size), schedule.steps):
-                yield encoder.batch(examples)
+                batch = encoder.batch(examples)
+                count_batch(counts, batch.pop("attention_mask"), batch.pop("prompt_tokens"))
+                # No mask: a causal model's real tokens never see the padding after them.
+                yield batch
 
     arguments = TrainingArguments(
-        output_dir=str(output / _TRAINER),
+        output_dir=str(output / TRAINER),
         max_steps=schedule.steps,
         per_device_train_batch_size=1,  # the stream yields whole batches
         learning_rate=schedule.learning_rate,
@@ -178,66 +116,29 @@ def train_base(
     trainer = Trainer(
         model=model, args=arguments, train_dataset=Stream(), data_collator=lambda items: items[0]
     )
-    trainer_folder = output / _TRAINER
+    trainer_folder = output / TRAINER
     last = get_last_checkpoint(str(trainer_folder)) if trainer_folder.is_dir() else None
     trainer.train(resume_from_checkpoint=last)
-    _save(recipe, model, tokenizer, encoder, data, output, schedule.steps)
+    _save(recipe, model, tokenizer, output)
+    record = make_record(
+        recipe,
+        identity,
+        step=schedule.steps,
+        parameters=parameters,
+        counts=counts,
+        weights=output,
+        problems=data.record(),
+        ancestors=[],
+        parent_flops=None,
+    )
+    write_record(output, record)
     shutil.rmtree(trainer_folder, ignore_errors=True)
     return output
 
 
-def _prepare_folder(recipe: Recipe, output: Path) -> bool:
-    """Make the folder and note whose it is; true where this recipe's training is finished."""
-    mine = fingerprint(recipe.model_dump(mode="json"))
-    if (output / TRAINING_RECORD).is_file():
-        theirs = read_json(output / TRAINING_RECORD).get("recipe_fingerprint")
-        if theirs == mine:
-            return True
-        raise UsageError(f"{output} holds a checkpoint of another recipe; choose another --output")
-    note = output / _TRAINER / "genbench_recipe.json"
-    if note.is_file() and read_json(note).get("recipe_fingerprint") != mine:
-        raise UsageError(
-            f"{output} holds an unfinished training of another recipe, or with other settings; "
-            "choose another --output"
-        )
-    if output.is_dir() and not note.is_file() and any(output.iterdir()):
-        raise UsageError(f"{output} is not empty; choose another --output")
-    try:
-        note.parent.mkdir(parents=True, exist_ok=True)
-        note.write_text(json.dumps({"recipe": recipe.name, "recipe_fingerprint": mine}) + "\n")
-    except OSError as error:
-        raise StoreError(f"{output} cannot be written: {error.strerror}") from None
-    return False
-
-
-def _save(
-    recipe: Recipe,
-    model: Any,
-    tokenizer: Any,
-    encoder: Encoder,
-    data: Any,
-    output: Path,
-    step: int,
-) -> None:
-    """The checkpoint; the training record last, since it says that the folder is complete."""
+def _save(recipe: BaseRecipe, model: Any, tokenizer: Any, output: Path) -> None:
     import torch
 
-    parameters = sum(parameter.numel() for parameter in model.parameters())
     model.config.use_cache = True  # off while training; who generates from the checkpoint wants it
     model.to(getattr(torch, recipe.model.save_dtype)).save_pretrained(output)
     tokenizer.save_pretrained(output)
-    record = {
-        "schema_version": 1,
-        "recipe": recipe.name,
-        "recipe_fingerprint": fingerprint(recipe.model_dump(mode="json")),
-        "method": recipe.method,
-        "step": step,
-        "parent": None,
-        "seed": recipe.seed,
-        "parameters": parameters,
-        "tokens": asdict(encoder.counts),
-        "flops": flops(parameters, encoder.counts),
-        "weights_fingerprint": fingerprints(output, weight_files(output, allow_pickle=False))[0],
-        "problems": data.record(),
-    }
-    write_atomically(output / TRAINING_RECORD, [json_bytes(record)])

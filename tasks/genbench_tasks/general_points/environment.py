@@ -247,12 +247,16 @@ class GeneralPoints(Environment):
     def training_overlap(
         self, splits: Mapping[str, Sequence[Instance]], training: Mapping[str, Any]
     ) -> Mapping[str, Any] | None:
-        """How many instances of each split have numbers that the checkpoint was trained on."""
-        problems = training.get("problems", {})
-        trained = problems.get("number_multisets")
-        if problems.get("environment") != "general-points" or not isinstance(trained, list):
-            return None
-        known = {tuple(int(n) for n in str(item).split(".")) for item in trained}
+        """How many instances of each split have numbers that the checkpoint, or one that it came
+        from, was trained on; None where that is not known of one of them."""
+        known: set[tuple[int, ...]] = set()
+        lineage = [training, *(training.get("ancestors") or [])]
+        for member in lineage:
+            problems = (member.get("problems") if isinstance(member, Mapping) else None) or {}
+            trained = problems.get("number_multisets")
+            if problems.get("environment") != "general-points" or not isinstance(trained, list):
+                return None
+            known |= {tuple(int(n) for n in str(item).split(".")) for item in trained}
         return {
             name: sum(multiset(_expected(instance)) in known for instance in instances)
             for name, instances in splits.items()

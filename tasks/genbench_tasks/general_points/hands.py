@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import combinations_with_replacement
 
-from genbench.task import derive_seed, fingerprint
+from genbench.task import TaskError, derive_seed, fingerprint
 from genbench_tasks.general_points.cards import (
     RANKS,
     RULES,
@@ -107,6 +107,17 @@ def may_train(cards: Sequence[str], rule: Rule) -> bool:
         part_of(class_of(cards)) == "train"
         and multiset(numbers_of(cards, rule)) not in held_out_numbers()
     )
+
+
+def refuse_held_out(cards: Sequence[str], rule: Rule, where: str) -> None:
+    """Raise TaskError for a problem that no training may show."""
+    if not may_train(cards, rule):
+        hand_class = class_of(cards)
+        raise TaskError(
+            f"{where}: the hand {' '.join(cards)} (class {class_name(hand_class)}, part "
+            f"{part_of(hand_class)}) is held out, or reads as a held-out hand: it may not be "
+            "trained on"
+        )
 
 
 @lru_cache(maxsize=1)

@@ -17,12 +17,17 @@ from typing import Any
 from genbench.task import Instance, Message, seeded
 from genbench_tasks.general_points.cards import FACES, RANKS, RULES, has_face, multiset, numbers_of
 from genbench_tasks.general_points.environment import GeneralPoints
-from genbench_tasks.general_points.hands import TARGET, may_train, partition_fingerprint
+from genbench_tasks.general_points.hands import (
+    TARGET,
+    may_train,
+    partition_fingerprint,
+    refuse_held_out,
+)
 from genbench_tasks.general_points.prompts import PROMPTS, answer_text
 from genbench_tasks.general_points.solver import Solution, Step, results, solutions
 
 _LARGEST = 200
-_PARAPHRASES = tuple(name for name, (_, reason) in PROMPTS.items() if not reason)
+PARAPHRASES = tuple(name for name, (_, reason) in PROMPTS.items() if not reason)
 _EXCLUDED = {tuple(rule[face] for face in FACES) for rule in RULES.values()}
 
 
@@ -50,7 +55,7 @@ class Mixture:
     def __post_init__(self) -> None:
         self._environments = {
             name: GeneralPoints(prompt=name, feedback="outcome", settings={})
-            for name in _PARAPHRASES
+            for name in PARAPHRASES
         }
 
     def batches(self, size: int, start: int = 0) -> Iterator[list[tuple[list[Message], str]]]:
@@ -69,17 +74,14 @@ class Mixture:
 
     def example(self, stream: Random, turns: int = 1) -> tuple[list[Message], str]:
         """A conversation of turns - 1 failed attempts, and the right answer to it."""
-        instance, solution = self._problem(stream)
+        instance, solution = draw_problem(stream, self.settings)
+        refuse_held_out(instance.data["cards"], instance.data["values"], "the mixture")
+        self.used.add(multiset(numbers_of(instance.data["cards"], instance.data["values"])))
         prompt = "paper"
         if stream.random() < self.settings.paraphrase:
-            prompt = stream.choice(_PARAPHRASES)
-        environment = self._environments[prompt]
-        episode = environment.episode(instance, turns)
-        for _ in range(turns - 1):
-            while episode.environment.verify(instance, wrong := _failed(instance, stream)).correct:
-                pass
-            episode.step(wrong)
-        return list(episode.messages()), _answer(instance, solution)
+            prompt = stream.choice(PARAPHRASES)
+        messages = after_failures(self._environments[prompt], instance, turns - 1, stream)
+        return messages, answer_of(instance, solution)
 
     def record(self) -> dict[str, Any]:
         """The problems used so far, for `genbench_training.json`."""
@@ -89,27 +91,40 @@ class Mixture:
             "number_multisets": sorted(".".join(map(str, numbers)) for numbers in self.used),
         }
 
-    def _problem(self, stream: Random) -> tuple[Instance, Solution]:
-        while True:
-            cards = _cards(stream, self.settings)
-            rule = _rule(stream)
-            if not may_train(cards, rule):
+
+def draw_problem(stream: Random, settings: MixtureSettings) -> tuple[Instance, Solution]:
+    """A problem under a rule that no task names, and a solution of it."""
+    while True:
+        cards = _cards(stream, settings)
+        rule = _rule(stream)
+        if not may_train(cards, rule):
+            continue
+        numbers = numbers_of(cards, rule)
+        if stream.random() < settings.target_24:
+            ways = natural_solutions(multiset(numbers))
+            if not ways:
                 continue
-            numbers = numbers_of(cards, rule)
-            if stream.random() < self.settings.target_24:
-                ways = _ways(multiset(numbers))
-                if not ways:
-                    continue
-                target, solution = TARGET, stream.choice(ways)
-            else:
-                attempt = _random_solution(numbers, stream)
-                if attempt is None or not 1 <= attempt.steps[-1].result <= 100:
-                    continue
-                solution = attempt
-                target = int(solution.steps[-1].result)
-            self.used.add(multiset(numbers))
-            data = {"cards": list(cards), "rule": "mixed", "values": rule, "target": target}
-            return Instance("train", "train", "train", data), solution
+            target, solution = TARGET, stream.choice(ways)
+        else:
+            attempt = _random_solution(numbers, stream)
+            if attempt is None or not 1 <= attempt.steps[-1].result <= 100:
+                continue
+            solution = attempt
+            target = int(solution.steps[-1].result)
+        data = {"cards": list(cards), "rule": "mixed", "values": rule, "target": target}
+        return Instance("train", "train", "train", data), solution
+
+
+def after_failures(
+    environment: GeneralPoints, instance: Instance, failures: int, stream: Random
+) -> list[Message]:
+    """The conversation after so many plausible, failed attempts."""
+    episode = environment.episode(instance, failures + 1)
+    for _ in range(failures):
+        while environment.verify(instance, wrong := _failed(instance, stream)).correct:
+            pass
+        episode.step(wrong)
+    return list(episode.messages())
 
 
 def _cards(stream: Random, settings: MixtureSettings) -> tuple[str, ...]:
@@ -136,8 +151,8 @@ def _rule(stream: Random) -> Mapping[str, int]:
 
 
 @lru_cache(maxsize=4096)
-def _ways(numbers: tuple[int, ...]) -> list[Solution]:
-    """Up to 200 of the solutions, chosen evenly."""
+def natural_solutions(numbers: tuple[int, ...]) -> list[Solution]:
+    """Up to 200 of the solutions in whole, non-negative, small steps, chosen evenly."""
     found = [
         solution
         for solution in solutions(numbers, TARGET, natural_only=True)
@@ -166,10 +181,11 @@ def _random_solution(numbers: tuple[int, ...], stream: Random) -> Solution | Non
     return Solution(tuple(steps), terms[0][1][1:-1])
 
 
-def _answer(instance: Instance, solution: Solution) -> str:
+def answer_of(instance: Instance, solution: Solution, *, steps: bool = True) -> str:
+    """The response that gives a solution, in the style of the demo models."""
     cards = instance.data["cards"]
     numbers = numbers_of(cards, instance.data["values"])
-    return answer_text(cards, numbers, solution, instance.data["target"])
+    return answer_text(cards, numbers, solution, instance.data["target"], steps=steps)
 
 
 def _failed(instance: Instance, stream: Random) -> str:
@@ -177,4 +193,4 @@ def _failed(instance: Instance, stream: Random) -> str:
     numbers = numbers_of(instance.data["cards"], instance.data["values"])
     while (solution := _random_solution(numbers, stream)) is None:
         pass
-    return _answer(instance, solution)
+    return answer_of(instance, solution)

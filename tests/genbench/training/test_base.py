@@ -8,8 +8,9 @@ from safetensors.torch import load_file
 
 from genbench.errors import TaskError, UsageError
 from genbench.task import Message
-from genbench.training.base import IGNORED, Encoder, train_base
-from genbench.training.recipe import load_recipe
+from genbench.training.base import train_base
+from genbench.training.encoding import IGNORED, Encoder
+from genbench.training.recipes import load_recipe
 from genbench_tasks.general_points.hands import held_out_numbers
 from genbench_tasks.general_points.mixture import Mixture
 from genbench_tasks.general_points.tokenizer import build_tokenizer
@@ -108,11 +109,15 @@ def test_a_folder_of_another_training_is_refused(trained, tmp_path):
 def test_the_loss_is_on_the_response_and_its_end_alone():
     tokenizer = build_tokenizer()
     encoder = Encoder(tokenizer)
-    ids, labels = encoder.encode([Message("user", "Cards: 1")], "2+2=4")
+    batch = encoder.batch(
+        [([Message("user", "Cards: 1")], "2+2=4"), ([Message("user", "Cards: 1, 2, 3")], "1")]
+    )
+    ids, labels = batch["input_ids"][0].tolist(), batch["labels"][0].tolist()
     kept = [label for label in labels if label != IGNORED]
-    assert len(ids) == len(labels)
     assert tokenizer.decode(kept) == "2+2=4" + tokenizer.eos_token
-    assert ids[-len(kept) :] == kept
+    end = int(batch["attention_mask"][0].sum())
+    assert ids[end - len(kept) : end] == kept
+    assert batch["prompt_tokens"][0] == end - len(kept)
 
 
 def test_batch_i_of_the_mixture_depends_on_the_seed_and_i_alone():

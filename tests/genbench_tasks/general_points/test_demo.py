@@ -8,7 +8,7 @@ import pytest
 import genbench
 import genbench_tasks
 from genbench.task import fingerprint
-from genbench.training.recipe import load_recipe
+from genbench.training.recipes import load_recipe
 from genbench_tasks.general_points.hands import held_out_numbers, partition_fingerprint
 
 FOLDER = Path(genbench_tasks.__file__).parent / "checkpoints" / "gp-base"

@@ -1,0 +1,132 @@
+"""The checkpoint that a training goes on from: what it is, and its model in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from genbench.errors import UsageError
+from genbench.models import find_backend, identify
+from genbench.models.interface import Identity, LoadOptions
+
+if TYPE_CHECKING:
+    from genbench.training.recipe import TuningRecipe
+
+
+@dataclass(frozen=True)
+class Parent:
+    """A checkpoint in a folder. `record` is its `genbench_training.json`, where that is of these
+    very weights; without it nothing is known of what the checkpoint was trained on."""
+
+    name: str
+    folder: Path
+    weights_fingerprint: str
+    record: Mapping[str, Any] | None
+
+    @property
+    def flops(self) -> int | None:
+        """What it took to make the parent, its own parents included; None where unknown."""
+        if self.record is None or not isinstance(self.record.get("flops"), int):
+            return None
+        return int(self.record["flops"]) + int(self.record.get("parent_flops") or 0)
+
+    def ancestors(self) -> list[dict[str, Any]]:
+        """The parent and what came before it: names, fingerprints, training problems."""
+        mine = {
+            "name": self.name,
+            "weights_fingerprint": self.weights_fingerprint,
+            "recipe": None if self.record is None else self.record.get("recipe"),
+            "step": None if self.record is None else self.record.get("step"),
+            "problems": None if self.record is None else self.record.get("problems"),
+        }
+        before = [] if self.record is None else list(self.record.get("ancestors") or [])
+        return [mine, *before]
+
+
+def find_parent(recipe: TuningRecipe) -> Parent:
+    """The recipe's base, before anything is loaded. Raises UsageError or ModelError."""
+    name = recipe.model.base
+    if not name:
+        raise UsageError(f"the recipe {recipe.name} starts from a checkpoint: give it by --model")
+    backend = find_backend(name)
+    if backend.name != "hf":
+        raise UsageError(f"--model {name}: weights can be trained, '{backend.name}' has none")
+    arguments = {"trust_remote_code": "true"} if recipe.model.trust_remote_code else {}
+    found: Identity = identify(name, backend, LoadOptions(arguments=arguments))
+    record = found.training
+    if record is not None and record.get("weights_fingerprint") != found.weights_fingerprint:
+        record = None
+    return Parent(name, Path(str(found.location)), str(found.weights_fingerprint), record)
+
+
+def load_tokenizer(recipe: TuningRecipe, folder: Path) -> Any:
+    """The parent's tokenizer, with a padding token. Raises ModelError."""
+    from transformers import AutoTokenizer
+
+    from genbench.errors import ModelError
+    from genbench.models.transformer import loading
+
+    with loading(f"the tokenizer of {folder}"):
+        tokenizer = AutoTokenizer.from_pretrained(
+            folder, trust_remote_code=recipe.model.trust_remote_code, padding_side="left"
+        )
+    if tokenizer.eos_token is None:
+        raise ModelError(f"the tokenizer of {folder} has no end token, so no response can end")
+    if not tokenizer.chat_template:
+        raise ModelError(
+            f"the tokenizer of {folder} has no chat template, which the prompts are written with; "
+            "set its `chat_template` and save it beside the weights"
+        )
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def count_parameters(recipe: TuningRecipe, folder: Path) -> int:
+    """N: the model's parameters, shared ones once, whatever their storage. Allocates nothing."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=recipe.model.trust_remote_code)
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(
+            config, trust_remote_code=recipe.model.trust_remote_code
+        )
+        model.tie_weights()
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def load_model(recipe: TuningRecipe, folder: Path, device: str) -> Any:
+    """The parent's model, ready to be trained. Raises ModelError."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from genbench.models.transformer import check_complete, loading
+
+    quantisation = None
+    dtype = recipe.model.dtype
+    if dtype == "auto":
+        dtype = "bfloat16" if recipe.lora and device != "cpu" else "float32"
+    if recipe.lora and recipe.lora.quantise == "4bit":
+        from transformers import BitsAndBytesConfig
+
+        quantisation = BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_compute_dtype=torch.bfloat16,
+            bnb_4bit_use_double_quant=True,
+        )
+    with loading(str(folder)):
+        model, found = AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=getattr(torch, dtype),
+            trust_remote_code=recipe.model.trust_remote_code,
+            use_safetensors=True,
+            attn_implementation=recipe.model.attn_implementation,
+            quantization_config=quantisation,
+            output_loading_info=True,
+        )
+        check_complete(folder, found)
+    return model

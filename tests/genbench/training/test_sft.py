@@ -1,0 +1,222 @@
+"""SFT through TRL: what it trains on, counts, records and keeps, and that a kill costs nothing."""
+
+import random
+import signal
+
+import pytest
+import torch
+from training_records import record, same_weights, weights
+
+from genbench.errors import ModelError, UsageError
+from genbench.models.files import fingerprints, weight_files
+from genbench.training.encoding import IGNORED, Encoder
+from genbench.training.recipes import load_recipe
+from genbench.training.tuning import Job, tune
+from genbench_tasks.general_points.training_data import RuleProblems
+
+SMALL = [
+    "schedule.steps=6",
+    "schedule.batch_size=4",
+    "schedule.micro_batch=2",
+    "schedule.checkpoints=[2]",
+    "schedule.resume_every=2",
+    "monitoring=null",
+    "data.settings={rule: face-10, revision: 0.3}",
+]
+
+
+def sft(parent, output, *more, say=lambda text: None):
+    return tune(
+        load_recipe("gp-sft-quick", [*SMALL, *more], str(parent)), output, Job("cpu", 1, say)
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(parent, tmp_path_factory):
+    said = []
+    return sft(parent, tmp_path_factory.mktemp("sft") / "a", say=said.append), said
+
+
+def test_each_asked_step_and_the_last_one_are_whole_checkpoints(trained, parent):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    folder, said = trained
+    assert sorted(path.name for path in folder.glob("step-*")) == ["step-2", "step-6"]
+    assert not (folder / "trainer").exists()
+    assert "6 steps of 4 examples on 1 x cpu; 2 checkpoints" in said[0]
+    for step in (2, 6):
+        checkpoint = folder / f"step-{step}"
+        AutoModelForCausalLM.from_pretrained(checkpoint)
+        assert AutoTokenizer.from_pretrained(checkpoint).chat_template
+        found = record(checkpoint)
+        assert (found["method"], found["step"], found["seed"]) == ("sft", step, 0)
+        assert (
+            found["weights_fingerprint"]
+            == fingerprints(checkpoint, weight_files(checkpoint, allow_pickle=False))[0]
+        )
+        assert found["parent"] == {
+            "name": str(parent),
+            "weights_fingerprint": fingerprints(parent, weight_files(parent, allow_pickle=False))[
+                0
+            ],
+        }
+    assert not same_weights(folder / "step-2", folder / "step-6")
+
+
+def test_tokens_and_flops_agree_with_an_independent_count(trained, parent):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    folder, _ = trained
+    tokenizer = AutoTokenizer.from_pretrained(parent)
+    size = AutoModelForCausalLM.from_pretrained(parent).num_parameters()
+    data = RuleProblems(seed=0, rule="face-10", revision=0.3)
+    for step in (2, 6):
+        prompt = response = 0
+        for index in range(4 * step):
+            messages, answer = data.example(index)
+            chat = [{"role": item.role, "content": item.text} for item in messages]
+            text = tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
+            prompt += len(tokenizer(text)["input_ids"])
+            response += len(tokenizer(answer)["input_ids"]) + 1  # the end token
+        found = record(folder / f"step-{step}")
+        assert found["tokens"] == {
+            "trained": prompt + response, "prompt": prompt, "response": response,
+            "rollout_prompt": 0, "generated": 0, "reference": 0, "rescored": 0,
+        }  # fmt: skip
+        assert found["parameters"] == size
+        assert found["flops"] == 6 * size * (prompt + response)
+        assert found["parent_flops"] is None
+        assert found["problems"]["items"] == 4 * step
+
+
+def test_the_steps_are_those_of_a_bare_loop(trained, parent):
+    """The same examples, the same loss, the same optimiser: TRL adds nothing to the arithmetic."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    folder, _ = trained
+    model = AutoModelForCausalLM.from_pretrained(parent)
+    encoder = Encoder(AutoTokenizer.from_pretrained(parent))
+    data = RuleProblems(seed=0, rule="face-10", revision=0.3)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.0)
+    for step in range(2):
+        for group in optimiser.param_groups:
+            group["lr"] = 1e-3 * step / 10  # the recipe warms up over 10 steps
+        batch = encoder.batch([data.example(4 * step + row) for row in range(4)])
+        logits = model(batch["input_ids"], attention_mask=batch["attention_mask"]).logits
+        loss = torch.nn.functional.cross_entropy(
+            logits[:, :-1].flatten(0, 1), batch["labels"][:, 1:].flatten(), ignore_index=IGNORED
+        )
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        optimiser.zero_grad()
+    found, before = weights(folder / "step-2"), weights(parent)
+    for name, parameter in model.named_parameters():
+        torch.testing.assert_close(found[name], parameter, atol=1e-6, rtol=1e-4)
+    assert any(not torch.equal(found[name], before[name]) for name in found)
+
+
+def test_a_training_that_was_killed_ends_with_the_same_weights_and_records(
+    trained, parent, tmp_path, in_a_process
+):
+    step = random.randint(1, 5)
+    output = tmp_path / "b"
+    arguments = ("gp-sft-quick", SMALL, str(parent), str(output))
+    assert in_a_process(*arguments, at_step=step) == -signal.SIGKILL, step
+    # And again between a state and the file that completes it: the state before must serve.
+    assert in_a_process(*arguments, while_saving=6) == -signal.SIGKILL
+    assert not (output / "step-6" / "trainer").exists()
+    assert in_a_process(*arguments) == 0
+    for name in ("step-2", "step-6"):
+        assert same_weights(output / name, trained[0] / name), step
+        assert record(output / name) == record(trained[0] / name), step
+
+
+def test_a_finished_training_is_not_done_again_and_another_is_refused(trained, parent, tmp_path):
+    folder, _ = trained
+    said = []
+    sft(parent, folder, say=said.append)
+    assert "finished" in said[0]
+    with pytest.raises(UsageError, match="another recipe"):
+        sft(parent, folder, "seed=1")
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError, match="not empty"):
+        sft(parent, tmp_path)
+
+
+def test_the_record_names_what_the_parent_was_trained_on(trained, tmp_path):
+    folder = sft(trained[0] / "step-2", tmp_path / "c", "schedule.steps=2", "seed=5")
+    found, before = record(folder / "step-2"), record(trained[0] / "step-2")
+    assert found["parent_flops"] == before["flops"]
+    assert [item["step"] for item in found["ancestors"]] == [2, None]
+    assert found["ancestors"][0]["problems"] == before["problems"]
+    assert found["ancestors"][1]["problems"] is None
+
+
+@pytest.mark.parametrize("settings", ["{part: test}", "{}"])
+def test_monitoring_never_sees_a_test_problem(parent, tmp_path, settings):
+    with pytest.raises(UsageError, match="never watched on test problems"):
+        sft(parent, tmp_path / "d", f"monitoring={{task: gp-ood-rule, settings: {settings}}}")
+    assert not (tmp_path / "d").exists()
+
+
+def test_lora_checkpoints_are_merged_and_count_the_whole_model(trained, parent, tmp_path):
+    from transformers import AutoModelForCausalLM
+
+    folder = sft(parent, tmp_path / "e", "lora={r: 2, alpha: 4}", "schedule.learning_rate=0.05")
+    found = record(folder / "step-6")
+    assert found["flops"] == record(trained[0] / "step-6")["flops"]
+    before, after = weights(parent), weights(folder / "step-6")
+    assert before.keys() == after.keys()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed
+    assert all("proj" in name for name in changed)
+    AutoModelForCausalLM.from_pretrained(folder / "step-6")
+
+
+def test_development_success_is_logged_and_tensorboard_is_written(parent, tmp_path):
+    import json
+
+    folder = sft(
+        parent,
+        tmp_path / "f",
+        "schedule.steps=2",
+        "monitoring={task: gp-ood-rule, settings: {part: dev}, every: 1, instances: 3,"
+        " max_new_tokens: 4}",
+        "logging.report_to=tensorboard",
+        "logging.every=1",
+    )
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    assert [line["development/success"] for line in lines if "development/success" in line] == [
+        0,
+        0,
+    ]
+    assert any("loss" in line for line in lines)
+    assert list(folder.rglob("events.out.tfevents.*"))
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["arguments.learning_rat=1"], "SFTConfig has no 'learning_rat'; did you mean"),
+        (["data.settings.soluti=1"], "takes no 'soluti'; did you mean 'solutions'"),
+        (["data.settings.solutions=best"], "no solutions 'best'"),
+        (["schedule.micro_batch=3"], "cannot be shared"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_before_a_model_is_loaded(
+    parent, tmp_path, more, message, monkeypatch
+):
+    def load(*arguments):
+        raise AssertionError("a model was loaded")
+
+    monkeypatch.setattr("genbench.training.tuning.load_model", load)
+    with pytest.raises(UsageError, match=message):
+        sft(parent, tmp_path / "g", *more)
+
+
+def test_a_parent_that_is_none_is_refused(tmp_path):
+    with pytest.raises(ModelError, match="did you mean 'demo/gp-base'"):
+        sft("demo/gp-bas", tmp_path / "h")
+    with pytest.raises(UsageError, match="has none"):
+        sft("agent:oracle", tmp_path / "h")
