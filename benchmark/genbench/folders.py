@@ -99,10 +99,10 @@ def _is_run(folder: Path) -> bool:
 
 def _below(path: Path) -> list[Path]:
     found = {file.parent for name in (RUN, RESULTS) for file in path.rglob(name) if file.is_file()}
-    return sorted(found, key=lambda folder: _natural(str(folder)))
+    return sorted(found, key=lambda folder: natural(str(folder)))
 
 
-def _natural(text: str) -> list[tuple[int, int | str]]:
+def natural(text: str) -> list[tuple[int, int | str]]:
     """A key under which step-200 comes before step-1000."""
     return [
         (0, int(part)) if part.isdigit() else (1, part)

@@ -12,6 +12,7 @@ from genbench.cli.compare import compare
 from genbench.cli.leaderboard import leaderboard_app
 from genbench.cli.report import report
 from genbench.cli.run import run
+from genbench.cli.sweep import sweep
 from genbench.cli.tasks import tasks_app
 from genbench.cli.train import train_app
 from genbench.cli.verify import import_command, verify
@@ -33,6 +34,7 @@ app.command()(check)
 app.command()(report)
 app.add_typer(leaderboard_app)
 app.add_typer(train_app)
+app.command()(sweep)
 
 
 def _version(wanted: bool) -> None:

@@ -12,7 +12,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from genbench.models.interface import Backend, LoadOptions, Model
+    from genbench.models.interface import LoadOptions
     from genbench.runner import Progress
 
 
@@ -103,6 +103,7 @@ def run(
     options = load_options(model_args, device, dtype, batch_size, chat_template, thinking_budget)
     from genbench.errors import InterruptedRunError
     from genbench.evaluation import execute, prepare
+    from genbench.models.loader import Loader
     from genbench.registry import load_task
 
     prepared = [
@@ -126,7 +127,7 @@ def run(
     ]
     from genbench.cli.tables import print_results
 
-    loader = _Loader(prepared[0][1], prepared[0][0].identity)
+    loader = Loader(prepared[0][1], prepared[0][0].identity)
     found = []
     for evaluation, _ in prepared:
         was_finished = evaluation.finished and not no_resume
@@ -148,29 +149,6 @@ def run(
     if as_json:
         shown: list[Any] = [results.model_dump(mode="json") for results in found]
         typer.echo(json.dumps(shown[0] if len(shown) == 1 else shown, indent=1))
-
-
-class _Loader:
-    """Loads the model once, when the first unfinished task needs it."""
-
-    def __init__(self, backend: Backend, identity: Any) -> None:
-        self._backend, self._identity = backend, identity
-        self._loaded: dict[int | None, Model] = {}
-
-    def load(self, options: LoadOptions) -> Model:
-        """The model in memory; another batch size (of a resumed run) loads it anew."""
-        if options.batch_size not in self._loaded:
-            from genbench.process import keep_large_blocks
-
-            keep_large_blocks()  # the process is ours alone
-            self.close()
-            self._loaded[options.batch_size] = self._backend.load(self._identity, options)
-        return self._loaded[options.batch_size]
-
-    def close(self) -> None:
-        for model in self._loaded.values():
-            model.close()
-        self._loaded.clear()
 
 
 @contextmanager

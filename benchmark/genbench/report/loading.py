@@ -13,7 +13,7 @@ from genbench.folders import find_runs, read_run, refuse_unfinished
 from genbench.report.findings import Finding
 from genbench.report.text import clean, distinct
 from genbench.results import GeneralizationResult, Results, SplitResult
-from genbench.settings import RunSettings
+from genbench.settings import IMPORTED, RunSettings
 from genbench.store import slug
 
 _METHODS = ("base", "sft", "rl")
@@ -48,7 +48,8 @@ class ReportRun:
 
 @dataclass(frozen=True)
 class Group:
-    """Runs that were asked the same questions: one task, version, protocol, prompt and limit.
+    """Runs that were asked the same questions: one task, version, protocol, prompt, limit and way
+    of sampling.
 
     `slug` names its files; `notes` are sentences that a reader of its numbers must know.
     `compute` is what its checkpoints show along training compute, once the episodes are read;
@@ -84,11 +85,45 @@ def load_groups(
         refuse_unfinished(unfinished, skippable=True)
     if not folders:
         raise UsageError(f"every run in {', '.join(map(str, paths))} is unfinished")
-    groups: dict[str, list[ReportRun]] = {}
-    for folder in folders:
-        run = _read(folder)
-        groups.setdefault(run.results.task.fingerprint, []).append(run)
-    return _titled(list(groups.values())), unfinished
+    return _titled(_grouped([_read(folder) for folder in folders])), unfinished
+
+
+def _grouped(runs: Sequence[ReportRun]) -> list[list[ReportRun]]:
+    """One task and one way of sampling in a group; groups and runs in the order given.
+
+    How imported responses were drawn is not recorded: they stand with the runs of as many samples
+    where these were drawn in one way alone, else among themselves.
+    """
+    ways: dict[tuple[str, int], set[tuple[object, ...]]] = {}
+    for run in runs:
+        if run.settings.backend != IMPORTED:
+            place = (run.results.task.fingerprint, run.settings.samples)
+            ways.setdefault(place, set()).add(_way(run))
+    groups: dict[tuple[object, ...], list[ReportRun]] = {}
+    for run in runs:
+        place = (run.results.task.fingerprint, run.settings.samples)
+        known = ways.get(place, set())
+        if run.settings.backend != IMPORTED:
+            way = _way(run)
+        else:
+            way = next(iter(known)) if len(known) == 1 else (IMPORTED,)
+        groups.setdefault((*place, *way), []).append(run)
+    return list(groups.values())
+
+
+def _way(run: ReportRun) -> tuple[object, ...]:
+    return run.settings.temperature, run.settings.top_p
+
+
+def sampling_text(settings: RunSettings) -> str:
+    """`greedy`, `4 samples at temperature 1`; of imported responses, what is known."""
+    samples = f"{settings.samples} sample{'s' if settings.samples > 1 else ''}"
+    if settings.backend == IMPORTED:
+        return f"imported, {samples}"
+    if settings.temperature == 0:
+        return "greedy"
+    nucleus = "" if settings.top_p == 1 else f", top-p {settings.top_p:g}"
+    return f"{samples} at temperature {settings.temperature:g}{nucleus}"
 
 
 def _read(folder: Path) -> ReportRun:
@@ -99,15 +134,25 @@ def _read(folder: Path) -> ReportRun:
 
 def _titled(groups: list[list[ReportRun]]) -> list[Group]:
     names = [f"{group[0].results.task.name} {group[0].results.task.version}" for group in groups]
-    hints = [[_told(_question_settings(group[0]), groups), ""] for group in groups]
+    ways = [sampling_text(_sampled_as(group)) for group in groups]
+    hints = [
+        [_told(_question_settings(group[0]), groups), way]
+        for group, way in zip(groups, ways, strict=True)
+    ]
     titles = distinct([clean(name) for name in names], hints)
     files = distinct(
-        [slug(group[0].results.task.name).lower() for group in groups], [[]] * len(groups)
+        [slug(group[0].results.task.name).lower() for group in groups],
+        [[slug(way).replace("__", "-")] for way in ways],
     )
     return [
-        _group(title, re.sub("[^a-z0-9._-]+", "-", file), runs, names.count(name) > 1)
+        _group(title, re.sub("[^a-z0-9._-]+", "-", file).strip("-"), runs, names.count(name) > 1)
         for title, file, runs, name in zip(titles, files, groups, names, strict=True)
     ]
+
+
+def _sampled_as(group: Sequence[ReportRun]) -> RunSettings:
+    """The settings of a run that knows how it was sampled, where there is one."""
+    return next((run for run in group if run.settings.backend != IMPORTED), group[0]).settings
 
 
 def _question_settings(run: ReportRun) -> dict[str, Any]:
@@ -140,8 +185,8 @@ def _group(title: str, file: str, runs: list[ReportRun], repeated: bool) -> Grou
         )
     if repeated:
         notes.append(
-            "Other runs of this task were asked other questions and stand in a section of their "
-            "own: do not compare across sections."
+            "Other runs of this task were asked other questions, or sampled in another way, and "
+            "stand in a section of their own: do not compare across sections."
         )
     named = [
         ReportRun(run.folder, run.results, run.settings, run.source, label)

@@ -1,0 +1,165 @@
+"""Work in processes of its own: several at once, each ending with its parent, none with another."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
+Tell = Callable[[Any], None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """`target(*arguments, tell)` in a process of its own; both can be pickled.
+
+    What it tells reaches the parent. Its output goes to the end of `log`, where one is given.
+    """
+
+    name: str
+    target: Callable[..., None]
+    arguments: tuple[Any, ...]
+    log: Path | None = None
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A job that is over; `error` is a sentence, None where it succeeded."""
+
+    job: Job
+    error: str | None
+    seconds: float
+
+
+def usable_cores() -> int:
+    """The cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def run_jobs(
+    jobs: Sequence[Job],
+    workers: int,
+    *,
+    preload: Sequence[str] = (),
+    told: Callable[[Job, Any], None] = lambda job, what: None,
+    ended: Callable[[Ended], None] = lambda job: None,
+) -> list[Ended]:
+    """Run the jobs in order, so many at once; returns them as they ended.
+
+    `preload` are modules with heavy imports, done once for all processes. A job that fails, or
+    whose process dies, leaves the others alone. An interrupt stops all of them.
+    """
+    import multiprocessing
+    from multiprocessing.connection import wait
+
+    from genbench.process import let_idle_threads_sleep
+
+    let_idle_threads_sleep()
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(preload))
+    waiting, over = list(jobs), []
+    running: dict[Connection, tuple[Job, Any, float]] = {}
+    faults: dict[str, str] = {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < workers:
+                job = waiting.pop(0)
+                ours, theirs = context.Pipe(duplex=False)
+                process = context.Process(
+                    target=_main, args=(job.target, job.arguments, theirs, job.log)
+                )
+                process.start()
+                theirs.close()
+                running[ours] = (job, process, time.monotonic())
+            for ready in wait(list(running)):
+                assert not isinstance(ready, int)
+                connection: Any = ready
+                job, process, started = running[connection]
+                try:
+                    kind, what = connection.recv()
+                except (EOFError, OSError):  # the process is over, well or not
+                    process.join()
+                    del running[connection]
+                    connection.close()
+                    error = faults.pop(job.name, None)
+                    if error is None and process.exitcode:
+                        error = f"its process ended with {_exit_text(process.exitcode)}"
+                    over.append(Ended(job, error, time.monotonic() - started))
+                    ended(over[-1])
+                    continue
+                if kind == "error":
+                    faults[job.name] = what
+                else:
+                    told(job, what)
+    finally:
+        for _, process, _ in running.values():
+            process.terminate()
+        for _, process, _ in running.values():
+            process.join()
+    return over
+
+
+def _exit_text(code: int) -> str:
+    if code > 0:
+        return f"exit code {code}"
+    import signal
+
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    more = ", as where memory runs out" if name == "SIGKILL" else ""
+    return f"{name}{more}"
+
+
+def _main(
+    target: Callable[..., None], arguments: tuple[Any, ...], connection: Any, log: Path | None
+) -> None:
+    import signal
+
+    from genbench.errors import GenbenchError
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its children itself
+    _end_with_the_parent()
+    if log is not None:
+        descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+        os.dup2(descriptor, 1)
+        os.dup2(descriptor, 2)
+
+    def tell(what: Any) -> None:
+        connection.send(("told", what))
+
+    try:
+        target(*arguments, tell)
+    except GenbenchError as error:
+        connection.send(("error", str(error)))
+    except Exception as error:  # a checkpoint of a stranger may break anything
+        if log is not None:
+            import traceback
+
+            traceback.print_exc()
+        lines = str(error).strip().splitlines()
+        connection.send(("error", f"{type(error).__name__}: {lines[0] if lines else ''}"))
+
+
+def _end_with_the_parent() -> None:
+    """A killed parent leaves no process behind that would hold its folders."""
+    import multiprocessing
+    import threading
+
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
