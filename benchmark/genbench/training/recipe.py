@@ -33,6 +33,10 @@ class ParentRecipe(_Strict):
         description="of the weights in training; auto: float32, or bfloat16 under LoRA on a GPU",
     )
     save_dtype: Literal["parent", "float16", "bfloat16", "float32"] = "parent"
+    kind: Literal["causal-lm", "image-text"] = Field(
+        default="causal-lm",
+        description="image-text: a vision-language model, trained on text alone",
+    )
     attn_implementation: str | None = None
     trust_remote_code: bool = False
 
