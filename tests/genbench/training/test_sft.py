@@ -20,6 +20,8 @@ SMALL = [
     "schedule.micro_batch=2",
     "schedule.checkpoints=[2]",
     "schedule.resume_every=2",
+    "schedule.learning_rate=1e-2",
+    "schedule.warmup_steps=10",
     "monitoring=null",
     "data.settings={rule: face-10, revision: 0.3}",
 ]
@@ -97,10 +99,10 @@ def test_the_steps_are_those_of_a_bare_loop(trained, parent):
     model = AutoModelForCausalLM.from_pretrained(parent)
     encoder = Encoder(AutoTokenizer.from_pretrained(parent))
     data = RuleProblems(seed=0, rule="face-10", revision=0.3)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.0)
+    optimiser = torch.optim.AdamW(model.parameters(), weight_decay=0.0)
     for step in range(2):
         for group in optimiser.param_groups:
-            group["lr"] = 1e-3 * step / 10  # the recipe warms up over 10 steps
+            group["lr"] = 1e-2 * step / 10  # warm-up over 10 steps
         batch = encoder.batch([data.example(4 * step + row) for row in range(4)])
         logits = model(batch["input_ids"], attention_mask=batch["attention_mask"]).logits
         loss = torch.nn.functional.cross_entropy(
