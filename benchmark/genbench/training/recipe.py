@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Dtype = Literal["float16", "bfloat16", "float32"]
 
@@ -163,6 +163,12 @@ class RLSettings(_Strict):
     vllm: Literal["auto", "on", "off"] = Field(
         default="auto", description="auto: where vllm is installed and a CUDA device is there"
     )
+
+    @field_validator("vllm", mode="before")
+    @classmethod
+    def _yaml_switch(cls, raw: Any) -> Any:
+        """YAML 1.1 takes a bare `on` or `off` for a truth value."""
+        return {True: "on", False: "off"}.get(raw, raw) if isinstance(raw, bool) else raw
 
     @model_validator(mode="after")
     def _turns_need_grpo(self) -> RLSettings:
