@@ -53,9 +53,28 @@ def test_check_passes_a_bundled_task():
     assert "paper/ood: 234 instances; right of 25: oracle 25, memoriser 0" in result.stdout
 
 
+def test_recipes_are_listed_with_their_hardware_and_shown():
+    listed = genbench("train", "list").stdout
+    assert "gp-rl-quick  (rl)" in listed
+    assert "8 GPUs of 80 GB" in listed
+    shown = json.loads(genbench("train", "show", "gp-rl-kl", "--set", "rl.beta=0.5").stdout)
+    assert (shown["rl"]["algorithm"], shown["rl"]["beta"]) == ("grpo", 0.5)
+
+
+def test_the_accelerate_configurations_are_found_by_name():
+    import yaml
+
+    path = Path(genbench("train", "accelerate", "fsdp").stdout.strip())
+    assert yaml.safe_load(path.read_text())["distributed_type"] == "FSDP"
+    assert len(genbench("train", "accelerate").stdout.split()) == 4
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["train", "rl", "--recipe", "gp-sft", "--output", "x"], "is for `genbench train sft`"),
+        (["train", "sft", "--recipe", "gp-stf", "--output", "x"], "did you mean 'gp-sft'"),
+        (["train", "accelerate", "fdsp"], "did you mean 'fsdp'"),
         (["tasks", "show", "gp-ood-rul"], "did you mean 'gp-ood-rule'"),
         (["tasks", "show", "gp-ood-rule", "--split", "odd"], "did you mean 'ood'"),
         (["tasks", "show", "gp-ood-rule", "--prompt", "papr"], "did you mean 'paper'"),

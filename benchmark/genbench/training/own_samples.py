@@ -7,6 +7,7 @@ One line of JSON a right response: {"instance": {...}, "response": "..."}.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,8 @@ def draw_own_samples(
         return path, TokenCounts(**json.loads(counted.read_text()))
     wanted = recipe.own_samples
     assert wanted is not None
+    from tqdm import tqdm
+
     data = make_data(wanted.factory, wanted.settings, recipe.seed)
     say(
         f"{recipe.name}: {wanted.per_problem} samples of each of {wanted.problems} training "
@@ -64,10 +67,12 @@ def draw_own_samples(
     model.submit(requests)
     counts = TokenCounts()
     right: dict[int, dict[str, Any]] = {}
+    bar = tqdm(total=len(requests), desc="sampling", disable=not sys.stderr.isatty())
     received = 0
     while received < len(requests):
         for request, response in model.receive():
             received += 1
+            bar.update()
             counts.rollout_prompt += response.prompt_tokens or 0
             counts.generated += response.generated_tokens or 0
             instance = problems[request.order // wanted.per_problem][1]
@@ -76,6 +81,7 @@ def draw_own_samples(
                     "instance": json.loads(instance_column(instance)),
                     "response": response.text,
                 }
+    bar.close()
     model.close()
     if not right:
         raise UsageError(

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genbench.errors import UsageError
-from genbench.models import find_backend, identify
-from genbench.models.interface import Identity, LoadOptions
+from genbench.models import files, find_backend, identify
+from genbench.models.hf import local_folder
+from genbench.models.interface import LoadOptions
 
 if TYPE_CHECKING:
     from genbench.training.recipe import TuningRecipe
@@ -50,15 +51,33 @@ def find_parent(recipe: TuningRecipe) -> Parent:
     name = recipe.model.base
     if not name:
         raise UsageError(f"the recipe {recipe.name} starts from a checkpoint: give it by --model")
+    if recipe.model.kind == "image-text":  # which no backend of ours plays yet
+        folder, _ = local_folder(name, None)
+        found = files.fingerprints(folder, files.weight_files(folder, allow_pickle=False))[0]
+        return Parent(name, folder, found, _bound(files.training_record(folder), found))
     backend = find_backend(name)
     if backend.name != "hf":
         raise UsageError(f"--model {name}: weights can be trained, '{backend.name}' has none")
     arguments = {"trust_remote_code": "true"} if recipe.model.trust_remote_code else {}
-    found: Identity = identify(name, backend, LoadOptions(arguments=arguments))
-    record = found.training
-    if record is not None and record.get("weights_fingerprint") != found.weights_fingerprint:
-        record = None
-    return Parent(name, Path(str(found.location)), str(found.weights_fingerprint), record)
+    known = identify(name, backend, LoadOptions(arguments=arguments))
+    weights = str(known.weights_fingerprint)
+    return Parent(name, Path(str(known.location)), weights, _bound(known.training, weights))
+
+
+def _bound(record: Mapping[str, Any] | None, weights_fingerprint: str) -> Mapping[str, Any] | None:
+    """The training record, unless it is of other weights than lie beside it."""
+    if record is None or record.get("weights_fingerprint") != weights_fingerprint:
+        return None
+    return record
+
+
+def model_class(recipe: TuningRecipe) -> Any:
+    """The class of transformers that loads the recipe's kind of model."""
+    import transformers
+
+    if recipe.model.kind == "image-text":
+        return transformers.AutoModelForImageTextToText
+    return transformers.AutoModelForCausalLM
 
 
 def load_tokenizer(recipe: TuningRecipe, folder: Path) -> Any:
@@ -87,11 +106,11 @@ def load_tokenizer(recipe: TuningRecipe, folder: Path) -> Any:
 def count_parameters(recipe: TuningRecipe, folder: Path) -> int:
     """N: the model's parameters, shared ones once, whatever their storage. Allocates nothing."""
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoConfig
 
     config = AutoConfig.from_pretrained(folder, trust_remote_code=recipe.model.trust_remote_code)
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(
+        model = model_class(recipe).from_config(
             config, trust_remote_code=recipe.model.trust_remote_code
         )
         model.tie_weights()
@@ -101,7 +120,6 @@ def count_parameters(recipe: TuningRecipe, folder: Path) -> int:
 def load_model(recipe: TuningRecipe, folder: Path, device: str) -> Any:
     """The parent's model, ready to be trained. Raises ModelError."""
     import torch
-    from transformers import AutoModelForCausalLM
 
     from genbench.models.transformer import check_complete, loading
 
@@ -119,7 +137,7 @@ def load_model(recipe: TuningRecipe, folder: Path, device: str) -> Any:
             bnb_4bit_use_double_quant=True,
         )
     with loading(str(folder)):
-        model, found = AutoModelForCausalLM.from_pretrained(
+        model, found = model_class(recipe).from_pretrained(
             folder,
             dtype=getattr(torch, dtype),
             trust_remote_code=recipe.model.trust_remote_code,

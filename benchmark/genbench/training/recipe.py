@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Dtype = Literal["float16", "bfloat16", "float32"]
 
@@ -33,6 +33,10 @@ class ParentRecipe(_Strict):
         description="of the weights in training; auto: float32, or bfloat16 under LoRA on a GPU",
     )
     save_dtype: Literal["parent", "float16", "bfloat16", "float32"] = "parent"
+    kind: Literal["causal-lm", "image-text"] = Field(
+        default="causal-lm",
+        description="image-text: a vision-language model, trained on text alone",
+    )
     attn_implementation: str | None = None
     trust_remote_code: bool = False
 
@@ -159,6 +163,12 @@ class RLSettings(_Strict):
     vllm: Literal["auto", "on", "off"] = Field(
         default="auto", description="auto: where vllm is installed and a CUDA device is there"
     )
+
+    @field_validator("vllm", mode="before")
+    @classmethod
+    def _yaml_switch(cls, raw: Any) -> Any:
+        """YAML 1.1 takes a bare `on` or `off` for a truth value."""
+        return {True: "on", False: "off"}.get(raw, raw) if isinstance(raw, bool) else raw
 
     @model_validator(mode="after")
     def _turns_need_grpo(self) -> RLSettings:

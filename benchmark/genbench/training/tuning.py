@@ -11,19 +11,21 @@ import importlib
 import json
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from genbench.errors import GenbenchError, UsageError, closest
+from genbench.errors import GenbenchError, ModelError, StoreError, UsageError, closest
 from genbench.models.files import TRAINING_RECORD, parameter_count, weight_files
 from genbench.models.hf import resolve_device
-from genbench.models.transformer import quieten
+from genbench.models.transformer import out_of_memory, quieten
 from genbench.process import keep_large_blocks
 from genbench.store import write_atomically
 from genbench.training.counts import TokenCounts
 from genbench.training.data import TrainingData, make_data, resolve
+from genbench.training.encoding import Encoder
 from genbench.training.folders import (
     TRAINER,
     claim,
@@ -141,6 +143,8 @@ def _train(
     settings = trainer_settings(recipe, output, device, processes)
     set_seed(recipe.seed)
     tokenizer = load_tokenizer(recipe, parent.folder)
+    if isinstance(recipe, RLRecipe):
+        check_context(recipe, data, Encoder(tokenizer), parent.folder)
     parameters = count_parameters(recipe, parent.folder)
     save_dtype: str = recipe.model.save_dtype
     if save_dtype == "parent":
@@ -206,11 +210,47 @@ def _train(
     )
     state = last_state(output / TRAINER)
     trainer.take_up(state, start)
-    trainer.train(resume_from_checkpoint=str(state) if state else None)
+    with _failures(output):
+        trainer.train(resume_from_checkpoint=str(state) if state else None)
     if trainer.accelerator.is_main_process:
         lines = (json.dumps(line).encode() + b"\n" for line in trainer.state.log_history)
         write_atomically(output / LOG, lines)
         shutil.rmtree(output / TRAINER, ignore_errors=True)
+
+
+@contextmanager
+def _failures(output: Path) -> Iterator[None]:
+    """A full disk or device becomes a sentence that says how to go on."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"{output} cannot be written: {error.strerror or error}; what was saved is whole, and "
+            "the same command goes on from it"
+        ) from error
+    except RuntimeError as error:
+        if not out_of_memory(error):
+            raise
+        raise ModelError(
+            "the device has no memory left for a step of this recipe; set a smaller "
+            "schedule.micro_batch, gradient_checkpointing=true or lora, and another --output"
+        ) from error
+
+
+def check_context(recipe: RLRecipe, data: TrainingData, encoder: Encoder, folder: Path) -> None:
+    """Raise UsageError where an episode does not fit into the model's context."""
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=recipe.model.trust_remote_code)
+    context = getattr(config.get_text_config(), "max_position_embeddings", None)
+    prompt = len(encoder.encode(data.problem(0)[0], "")[0])
+    needed = prompt + recipe.rl.turns * recipe.rl.max_completion_length
+    if context is not None and needed > context:
+        raise UsageError(
+            f"rl: a prompt of {prompt} tokens and {recipe.rl.turns} x "
+            f"{recipe.rl.max_completion_length} tokens of answers do not fit into the model's "
+            f"context of {context}; lower rl.max_completion_length or rl.turns"
+        )
 
 
 def _trl(method: str) -> Any:

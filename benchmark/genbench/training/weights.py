@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from genbench.models.files import read_json
 from genbench.store import json_bytes, write_atomically
+from genbench.training.parent import model_class
 
 if TYPE_CHECKING:
     from genbench.training.recipe import TuningRecipe
@@ -63,9 +64,8 @@ def _cast(state: dict[str, Any], dtype: str) -> dict[str, Any]:
 def _merged(parent: Path, adapter: Path, recipe: TuningRecipe) -> Any:
     import torch
     from peft import PeftModel
-    from transformers import AutoModelForCausalLM
 
-    whole = AutoModelForCausalLM.from_pretrained(
+    whole = model_class(recipe).from_pretrained(
         parent, dtype=torch.float32, trust_remote_code=recipe.model.trust_remote_code
     )
     return PeftModel.from_pretrained(whole, adapter).merge_and_unload()

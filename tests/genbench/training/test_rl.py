@@ -205,4 +205,20 @@ def test_vllm_is_not_used_where_it_is_not(parent, tmp_path):
     if torch.cuda.is_available():
         pytest.skip("there is a GPU here")
     with pytest.raises(UsageError, match="vllm is not installed, or torch sees no CUDA device"):
-        rl(parent, tmp_path / "e", "rl.vllm='on'")
+        rl(parent, tmp_path / "e", "rl.vllm=on")
+
+
+def test_an_episode_that_does_not_fit_the_context_is_refused(tmp_path):
+    with pytest.raises(UsageError, match=r"9 x 200 tokens of answers do not fit .* of 1024"):
+        rl("demo/gp-base", tmp_path / "f", "rl.turns=9", "rl.max_completion_length=200")
+
+
+def test_a_full_disk_is_a_sentence(tmp_path, monkeypatch):
+    from genbench.errors import StoreError
+
+    def full(*arguments, **named):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("genbench.training.tuning.save_weights", full)
+    with pytest.raises(StoreError, match=r"No space left on device; what was saved is whole"):
+        rl("demo/gp-base", tmp_path / "g", "schedule.steps=1", "schedule.checkpoints=[]")

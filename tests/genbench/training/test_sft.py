@@ -20,6 +20,8 @@ SMALL = [
     "schedule.micro_batch=2",
     "schedule.checkpoints=[2]",
     "schedule.resume_every=2",
+    "schedule.learning_rate=1e-2",
+    "schedule.warmup_steps=10",
     "monitoring=null",
     "data.settings={rule: face-10, revision: 0.3}",
 ]
@@ -97,10 +99,10 @@ def test_the_steps_are_those_of_a_bare_loop(trained, parent):
     model = AutoModelForCausalLM.from_pretrained(parent)
     encoder = Encoder(AutoTokenizer.from_pretrained(parent))
     data = RuleProblems(seed=0, rule="face-10", revision=0.3)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.0)
+    optimiser = torch.optim.AdamW(model.parameters(), weight_decay=0.0)
     for step in range(2):
         for group in optimiser.param_groups:
-            group["lr"] = 1e-3 * step / 10  # the recipe warms up over 10 steps
+            group["lr"] = 1e-2 * step / 10  # warm-up over 10 steps
         batch = encoder.batch([data.example(4 * step + row) for row in range(4)])
         logits = model(batch["input_ids"], attention_mask=batch["attention_mask"]).logits
         loss = torch.nn.functional.cross_entropy(
@@ -220,3 +222,33 @@ def test_a_parent_that_is_none_is_refused(tmp_path):
         sft("demo/gp-bas", tmp_path / "h")
     with pytest.raises(UsageError, match="has none"):
         sft("agent:oracle", tmp_path / "h")
+
+
+def test_a_vision_language_model_is_trained_on_text(tmp_path):
+    from transformers import MllamaConfig, MllamaForConditionalGeneration
+
+    from genbench_tasks.general_points.tokenizer import build_tokenizer
+
+    tokenizer = build_tokenizer()
+    width = {"hidden_size": 16, "intermediate_size": 16}
+    config = MllamaConfig(
+        text_config={
+            **width, "vocab_size": len(tokenizer), "num_hidden_layers": 2, "num_attention_heads": 2,
+            "num_key_value_heads": 2, "cross_attention_layers": [1], "bos_token_id": 0,
+            "pad_token_id": tokenizer.pad_token_id, "eos_token_id": tokenizer.eos_token_id,
+            "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0},
+        },
+        vision_config={
+            **width, "num_hidden_layers": 1, "num_global_layers": 1, "attention_heads": 2,
+            "vision_output_dim": 32, "image_size": 16, "patch_size": 8, "max_num_tiles": 1,
+            "intermediate_layers_indices": [0], "supported_aspect_ratios": [[1, 1]],
+        },
+    )  # fmt: skip
+    MllamaForConditionalGeneration(config).save_pretrained(tmp_path / "vlm")
+    tokenizer.save_pretrained(tmp_path / "vlm")
+    folder = sft(
+        tmp_path / "vlm", tmp_path / "i", "model.kind=image-text", "schedule.learning_rate=0.01"
+    )
+    saved = MllamaForConditionalGeneration.from_pretrained(folder / "step-6")
+    assert record(folder / "step-6")["parameters"] == saved.num_parameters()
+    assert not same_weights(tmp_path / "vlm", folder / "step-6")
