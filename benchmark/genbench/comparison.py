@@ -39,7 +39,7 @@ _COLUMNS: dict[Measure, str] = {
 
 
 @dataclass(frozen=True)
-class _Planned:
+class Planned:
     """A comparison that is to be tested."""
 
     kind: Kind
@@ -102,13 +102,11 @@ def compare(
     """
     selected, unfinished = select_comparison(paths, base, skip_unfinished=skip_unfinished)
     paired = [pair([task.base, *task.others]) for task in selected]
-    planned = [
-        [list(_planned(found.runs[0], other)) for other in found.runs[1:]] for found in paired
-    ]
-    paired_tests = sum(len(of_run) for of_task in planned for of_run in of_task)
+    tests = [[list(planned(found.runs[0], other)) for other in found.runs[1:]] for found in paired]
+    paired_tests = sum(len(of_run) for of_task in tests for of_run in of_task)
     checkpoints = [
         _compared(task, number, run, [one.tested(paired_tests) for one in of_run])
-        for task, found, of_task in zip(selected, paired, planned, strict=True)
+        for task, found, of_task in zip(selected, paired, tests, strict=True)
         for number, (run, of_run) in enumerate(zip(found.runs[1:], of_task, strict=True), start=1)
     ]
     seeds, seed_notes = seed_comparisons(checkpoints)
@@ -118,7 +116,7 @@ def compare(
     found.methods = method_comparisons(seeds, checkpoints)
     found.notes += [*seed_notes, *(f"{path} is unfinished and left out" for path in unfinished)]
     _correct(found)
-    plans = [one for of_task in planned for of_run in of_task for one in of_run]
+    plans = [one for of_task in tests for of_run in of_task for one in of_run]
     quantities = [one for of_run in found.checkpoints for one in of_run.quantities]
     for plan, quantity in zip(plans, quantities, strict=True):
         quantity.mde = plan.detectable(quantity.change, found.tests)
@@ -215,7 +213,7 @@ def _checkpoint(run: ScoredRun) -> Checkpoint:
     )
 
 
-def _planned(base: ScoredRun, run: ScoredRun) -> Iterator[_Planned]:
+def planned(base: ScoredRun, run: ScoredRun) -> Iterator[Planned]:
     """Everything that is tested of one checkpoint, in the order of the table."""
     measures: list[Measure] = ["success"]
     if base.verify_iters > 1:
@@ -223,9 +221,9 @@ def _planned(base: ScoredRun, run: ScoredRun) -> Iterator[_Planned]:
     for measure in measures:
         for split in ("id", *base.named("ood")):
             if (found := change(base, run, split, _COLUMNS[measure])) is not None:
-                yield _Planned("split", measure, split, found)
+                yield Planned("split", measure, split, found)
         for ood in base.named("ood"):
-            yield _Planned(
+            yield Planned(
                 "difference in differences",
                 measure,
                 ood,
@@ -235,10 +233,10 @@ def _planned(base: ScoredRun, run: ScoredRun) -> Iterator[_Planned]:
     for measure in extra:
         for ood in base.named("ood"):
             if (found := change(base, run, ood, _COLUMNS[measure])) is not None:
-                yield _Planned("split", measure, ood, found)
+                yield Planned("split", measure, ood, found)
     for control in base.named("control"):
         if (found := change(base, run, control)) is not None:
-            yield _Planned("split", "success", control, found)
+            yield Planned("split", "success", control, found)
 
 
 def _of(quantities: Sequence[Quantity], ood: str) -> tuple[Quantity, Quantity, Quantity]:

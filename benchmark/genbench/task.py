@@ -425,7 +425,8 @@ class TaskPack:
     """What an entry point of the group `genbench.tasks` names: task files and their environments.
 
     `environments` maps a name to `module:Class`, imported when first needed.
-    `checkpoints` and `recipes` are folders of demo checkpoints and of training recipes.
+    `checkpoints` and `recipes` are folders of demo checkpoints and of training recipes,
+    `reproductions` of the presets of `genbench reproduce`.
     """
 
     name: str
@@ -433,6 +434,7 @@ class TaskPack:
     environments: Mapping[str, str]
     checkpoints: Path | None = None
     recipes: Path | None = None
+    reproductions: Path | None = None
 
 
 def hash_order(instances: Sequence[Instance], *salt: str | int) -> list[Instance]:

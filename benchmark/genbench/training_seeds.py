@@ -15,6 +15,7 @@ import numpy as np
 from genbench import stats
 from genbench.comparison_results import (
     CheckpointComparison,
+    Kind,
     MethodComparison,
     Quantity,
     SeedComparison,
@@ -140,12 +141,17 @@ def _values(same: Sequence[Quantity]) -> list[float]:
     return [one.change.value for one in same]
 
 
-def _bound(same: Sequence[Quantity]) -> float:
-    return 2.0 if same[0].kind == "difference in differences" else 1.0
+def _bound(kind: Kind) -> float:
+    return 2.0 if kind == "difference in differences" else 1.0
 
 
 def _mean(same: Sequence[Quantity]) -> SeedMean:
-    values, bound = _values(same), _bound(same)
+    return seed_mean(same[0].name, same[0].kind, same[0].split, _values(same))
+
+
+def seed_mean(name: str, kind: Kind, split: str, values: Sequence[float]) -> SeedMean:
+    """The mean of changes, one a training seed, with its test; two or more."""
+    bound = _bound(kind)
     sd = float(np.std(values, ddof=1))
     found = stats.seed_change(values, low=-bound, high=bound)
     try:
@@ -153,9 +159,9 @@ def _mean(same: Sequence[Quantity]) -> SeedMean:
     except ValueError:  # more seeds than anyone trains
         needed = None
     return SeedMean(
-        name=same[0].name,
-        kind=same[0].kind,
-        split=same[0].split,
+        name=name,
+        kind=kind,
+        split=split,
         change=_result(found),
         sd=round(sd, _DIGITS),
         seeds_needed=needed,
@@ -163,11 +169,26 @@ def _mean(same: Sequence[Quantity]) -> SeedMean:
 
 
 def _difference(same: Sequence[Quantity], other: Sequence[Quantity]) -> SeedQuantity:
-    bound = _bound(same)
-    found = stats.seed_difference(_values(same), _values(other), low=-bound, high=bound)
-    return SeedQuantity(
-        name=same[0].name, kind=same[0].kind, split=same[0].split, change=_result(found)
-    )
+    return seed_contrast(same[0].name, same[0].kind, same[0].split, _values(same), _values(other))
+
+
+def seed_contrast(
+    name: str,
+    kind: Kind,
+    split: str,
+    a: Sequence[float],
+    b: Sequence[float],
+    *,
+    rates: bool = False,
+) -> SeedQuantity:
+    """The mean of `a` minus that of `b`, one value a training seed; two or more each.
+
+    Values are changes, or, with `rates`, success (or OOD minus ID) itself.
+    """
+    bound = _bound(kind)
+    low, high = (1 - bound, 1.0) if rates else (-bound, bound)
+    found = stats.seed_difference(a, b, low=low, high=high)
+    return SeedQuantity(name=name, kind=kind, split=split, change=_result(found))
 
 
 def _result(found: stats.Difference) -> DifferenceResult:

@@ -12,4 +12,5 @@ PACK = TaskPack(
     environments={"general-points": "genbench_tasks.general_points.environment:GeneralPoints"},
     checkpoints=_HERE / "checkpoints",
     recipes=_HERE / "general_points" / "recipes",
+    reproductions=_HERE / "general_points" / "reproductions",
 )

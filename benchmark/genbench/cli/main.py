@@ -11,6 +11,7 @@ from genbench.cli.check import check
 from genbench.cli.compare import compare
 from genbench.cli.leaderboard import leaderboard_app
 from genbench.cli.report import report
+from genbench.cli.reproduce import reproduce
 from genbench.cli.run import run
 from genbench.cli.sweep import sweep
 from genbench.cli.tasks import tasks_app
@@ -35,6 +36,7 @@ app.command()(report)
 app.add_typer(leaderboard_app)
 app.add_typer(train_app)
 app.command()(sweep)
+app.command()(reproduce)
 
 
 def _version(wanted: bool) -> None:

@@ -74,7 +74,7 @@ def findings(followed: Trajectories) -> list[Finding]:
             if not quantity.is_gap and quantity.split != "id"
         ),
         *(
-            _matched(a, b, quantity)
+            matched(a, b, quantity)
             for a, b in combinations(followed.methods, 2)
             for quantity in followed.quantities
         ),
@@ -233,7 +233,7 @@ def _mean(run: Trajectory, quantity: Quantity, between: tuple[float, float]) -> 
     return float(stats.mean_over_compute(run.flops, run.rates(quantity), *between))
 
 
-def _matched(a: Followed, b: Followed, quantity: Quantity) -> Finding:
+def matched(a: Followed, b: Followed, quantity: Quantity) -> Finding:
     """Method a minus method b, averaged over the FLOPs that all of their training runs span."""
     sides = (a, b)
     over_runs = all(len(side.runs) > 1 for side in sides)

@@ -1,0 +1,5 @@
+"""What every training of a reproduction imports; done once for all of its processes."""
+
+import genbench.sweep.preload
+import genbench.training.rl
+import genbench.training.sft  # noqa: F401
