@@ -149,6 +149,7 @@ def make_plan(
             {"limit": one.limit},
             {
                 "verify_iters": one.verify_iters,
+                "max_new_tokens": one.max_new_tokens,
                 "samples": decoding.samples,
                 "temperature": decoding.temperature,
                 "top_p": decoding.top_p,

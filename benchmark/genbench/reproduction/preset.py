@@ -48,6 +48,7 @@ class TaskPreset(_Strict):
     task: str
     verify_iters: int = Field(default=1, ge=1)
     limit: int | None = Field(default=None, ge=1, description="pairs; all by default")
+    max_new_tokens: int | None = Field(default=None, ge=1, description="the task's by default")
 
 
 class DecodingPreset(_Strict):
