@@ -7,8 +7,9 @@ from training_records import record
 
 import genbench
 from genbench.errors import UsageError
+from genbench.training.plan import Job
 from genbench.training.recipes import load_recipe
-from genbench.training.tuning import Job, tune
+from genbench.training.tuning import tune
 from genbench_tasks.general_points.environment import GeneralPoints
 
 SMALL = [
