@@ -236,7 +236,7 @@ def test_what_cannot_be_trained_is_refused_before_a_model_is_loaded(
         raise AssertionError("a model was loaded")
 
     monkeypatch.setattr("genbench.training.trl_training.load_model", load)
-    monkeypatch.setattr("genbench.training.trl_settings.find_spec", lambda name: None)
+    monkeypatch.setattr("genbench.training.trl_settings.find_spec", {"peft": 1}.get)
     with pytest.raises(UsageError, match=message):
         sft(parent, tmp_path / "g", *more)
 
