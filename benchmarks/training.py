@@ -32,7 +32,7 @@ from genbench.training.encoding import Encoder  # noqa: E402
 from genbench.training.parent import find_parent, load_model, load_tokenizer  # noqa: E402
 from genbench.training.recipes import load_recipe  # noqa: E402
 from genbench.training.rewards import verifier_reward  # noqa: E402
-from genbench.training.tuning import trainer_settings  # noqa: E402
+from genbench.training.trl_settings import trainer_settings  # noqa: E402
 
 
 class Timer(TrainerCallback):  # type: ignore[misc]

@@ -112,7 +112,8 @@ def _tune(
     recipe = load_recipe(name, assign or (), model)
     if not isinstance(recipe, SFTRecipe | RLRecipe) or recipe.method != method:
         raise UsageError(f"recipe '{recipe.name}' is for `genbench train {recipe.method}`")
-    from genbench.training.tuning import Job, tune
+    from genbench.training.plan import Job
+    from genbench.training.tuning import tune
 
     tune(recipe, Path(output), Job(device, threads, lambda text: typer.echo(text)))
 

@@ -32,7 +32,8 @@ def claim(output: Path, note: Path, record: Path, identity: Mapping[str, Any]) -
         raise UsageError(f"{output} holds a checkpoint of another recipe; choose another --output")
     if note.is_file():
         found = read_json(note)
-        if any(found.get(key) != value for key, value in identity.items()):
+        begun = any(path.is_file() and path != note for path in output.rglob("*"))
+        if begun and any(found.get(key) != value for key, value in identity.items()):
             raise UsageError(
                 f"{output} holds an unfinished training of another recipe, or with other settings; "
                 "choose another --output"

@@ -29,9 +29,13 @@ class Parent:
     @property
     def flops(self) -> int | None:
         """What it took to make the parent, its own parents included; None where unknown."""
-        if self.record is None or not isinstance(self.record.get("flops"), int):
+        record = self.record
+        if record is None or not isinstance(record.get("flops"), int):
             return None
-        return int(self.record["flops"]) + int(self.record.get("parent_flops") or 0)
+        if record.get("parent") is None:  # trained from scratch
+            return int(record["flops"])
+        before = record.get("parent_flops")
+        return None if before is None else int(record["flops"]) + int(before)
 
     def ancestors(self) -> list[dict[str, Any]]:
         """The parent and what came before it: names, fingerprints, training problems."""

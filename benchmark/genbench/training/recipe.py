@@ -216,7 +216,7 @@ class TuningRecipe(_Common):
     gradient_checkpointing: bool = False
     trainer: str = Field(
         default="trl",
-        description="`trl`, or module:function of another trainer: see `genbench.training.tuning`",
+        description="`trl`, or module:function of another trainer, called with a Plan and a Job",
     )
     arguments: dict[str, Any] = Field(
         default_factory=dict,

@@ -10,8 +10,9 @@ import transformers.models.llama.modeling_llama  # noqa: F401
 import genbench.training.rl
 import genbench.training.sft  # noqa: F401
 from genbench.training import tracking
+from genbench.training.plan import Job
 from genbench.training.recipes import load_recipe
-from genbench.training.tuning import Job, tune
+from genbench.training.tuning import tune
 
 
 def die():

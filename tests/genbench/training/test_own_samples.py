@@ -7,8 +7,9 @@ from training_records import record
 
 import genbench
 from genbench.errors import UsageError
+from genbench.training.plan import Job
 from genbench.training.recipes import load_recipe
-from genbench.training.tuning import Job, tune
+from genbench.training.tuning import tune
 from genbench_tasks.general_points.environment import GeneralPoints
 
 SMALL = [
@@ -90,3 +91,12 @@ def test_what_a_parent_was_trained_on_counts_as_seen(trained, tmp_path):
     assert overlap(splits, training)["id"] >= 1
     training["ancestors"][0]["problems"] = None
     assert overlap(splits, training) is None
+
+
+def test_the_compute_of_all_parents_is_summed(trained, tmp_path):
+    sets = [*SMALL, "own_samples.problems=2", "seed=1"]
+    before = record(trained[0] / "step-2")
+    recipe = load_recipe("gp-sft-own-samples", sets, str(trained[0] / "step-2"))
+    found = record(tune(recipe, tmp_path / "d", Job("cpu", 1)) / "step-2")
+    assert found["parent_flops"] == before["flops"] + before["parent_flops"]
+    assert [item["recipe"] for item in found["ancestors"]] == ["gp-sft-own-samples", "gp-base"]

@@ -9,10 +9,11 @@ from training_records import record, same_weights
 
 from genbench.errors import UsageError
 from genbench.training import rl as glue
+from genbench.training.plan import Job
 from genbench.training.recipes import load_recipe
 from genbench.training.rewards import instance_from
 from genbench.training.rollout import after_response
-from genbench.training.tuning import Job, tune
+from genbench.training.tuning import tune
 
 SMALL = [
     "schedule.steps=4",
@@ -219,6 +220,6 @@ def test_a_full_disk_is_a_sentence(tmp_path, monkeypatch):
     def full(*arguments, **named):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("genbench.training.tuning.save_weights", full)
+    monkeypatch.setattr("genbench.training.trl_training.save_weights", full)
     with pytest.raises(StoreError, match=r"No space left on device; what was saved is whole"):
         rl("demo/gp-base", tmp_path / "g", "schedule.steps=1", "schedule.checkpoints=[]")

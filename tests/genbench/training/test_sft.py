@@ -10,8 +10,9 @@ from training_records import record, same_weights, weights
 from genbench.errors import ModelError, UsageError
 from genbench.models.files import fingerprints, weight_files
 from genbench.training.encoding import IGNORED, Encoder
+from genbench.training.plan import Job
 from genbench.training.recipes import load_recipe
-from genbench.training.tuning import Job, tune
+from genbench.training.tuning import tune
 from genbench_tasks.general_points.training_data import RuleProblems
 
 SMALL = [
@@ -149,10 +150,30 @@ def test_a_finished_training_is_not_done_again_and_another_is_refused(trained, p
 def test_the_record_names_what_the_parent_was_trained_on(trained, tmp_path):
     folder = sft(trained[0] / "step-2", tmp_path / "c", "schedule.steps=2", "seed=5")
     found, before = record(folder / "step-2"), record(trained[0] / "step-2")
-    assert found["parent_flops"] == before["flops"]
+    assert found["parent_flops"] is None  # nothing is known of the grandparent
     assert [item["step"] for item in found["ancestors"]] == [2, None]
     assert found["ancestors"][0]["problems"] == before["problems"]
     assert found["ancestors"][1]["problems"] is None
+
+
+def test_a_training_that_was_refused_leaves_the_folder_free(parent, tmp_path):
+    with pytest.raises(UsageError):
+        sft(parent, tmp_path / "j", "arguments.learning_rat=1")
+    sft(parent, tmp_path / "j", "schedule.steps=2")
+
+
+def test_a_recipe_may_name_another_trainer(parent, tmp_path):
+    said = []
+    named = "trainer=training_records:copying_trainer"
+    folder = sft(parent, tmp_path / "k", named, say=said.append)
+    found = record(folder / "step-6")
+    assert found["flops"] == 10 * (6 * 7 + 2 * 5)
+    assert found["problems"]["items"] == 24
+    assert same_weights(folder / "step-6", parent)
+    sft(parent, folder, named, say=said.append)
+    assert "finished" in said[-1]
+    with pytest.raises(UsageError, match="no_module:train, which cannot be found"):
+        sft(parent, tmp_path / "l", "trainer=no_module:train")
 
 
 @pytest.mark.parametrize("settings", ["{part: test}", "{}"])
@@ -201,6 +222,8 @@ def test_development_success_is_logged_and_tensorboard_is_written(parent, tmp_pa
     ("more", "message"),
     [
         (["arguments.learning_rat=1"], "SFTConfig has no 'learning_rat'; did you mean"),
+        (["lora={quantise: 4bit}"], "lora.quantise=4bit needs bitsandbytes"),
+        (["logging.report_to=wandb"], "needs wandb, which is not installed"),
         (["data.settings.soluti=1"], "takes no 'soluti'; did you mean 'solutions'"),
         (["data.settings.solutions=best"], "no solutions 'best'"),
         (["schedule.micro_batch=3"], "cannot be shared"),
@@ -212,7 +235,8 @@ def test_what_cannot_be_trained_is_refused_before_a_model_is_loaded(
     def load(*arguments):
         raise AssertionError("a model was loaded")
 
-    monkeypatch.setattr("genbench.training.tuning.load_model", load)
+    monkeypatch.setattr("genbench.training.trl_training.load_model", load)
+    monkeypatch.setattr("genbench.training.trl_settings.find_spec", {"peft": 1}.get)
     with pytest.raises(UsageError, match=message):
         sft(parent, tmp_path / "g", *more)
 

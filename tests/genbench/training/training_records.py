@@ -1,9 +1,12 @@
-"""Reading what a training left."""
+"""Reading what a training left; a trainer that is none of ours."""
 
 import json
+import shutil
 
 import torch
 from safetensors.torch import load_file
+
+from genbench.training.counts import TokenCounts
 
 
 def record(folder):
@@ -17,3 +20,10 @@ def weights(folder):
 def same_weights(first, second):
     a, b = weights(first), weights(second)
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def copying_trainer(plan, job):
+    """Another trainer, as a recipe may name one: it learns nothing."""
+    step = plan.recipe.schedule.steps
+    shutil.copytree(plan.parent.folder, plan.staging(step))
+    job.say(f"kept {plan.keep(step, 10, TokenCounts(trained=7, generated=5))}")
