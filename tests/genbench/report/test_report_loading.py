@@ -9,6 +9,7 @@ import report_runs
 from genbench.errors import GenbenchError, StoreError, UsageError
 from genbench.folders import find_runs
 from genbench.report import build_report
+from genbench.report.curves import training_series
 from genbench.report.loading import load_groups
 from genbench.report.text import clean, distinct
 
@@ -216,6 +217,51 @@ def test_settings_that_differ_within_a_group_are_said(copy):
     report_runs.agent_run(copy.parent, "oracle", limit=24, verify_iters=5)
     ((group,), _) = load_groups([copy.parent])
     assert any("verify_iters" in note for note in group.notes)
+
+
+def test_greedy_and_sampled_runs_of_one_checkpoint_stand_apart(copy):
+    """Else each would be a second checkpoint at the same training compute."""
+    training = {"method": "rl", "recipe": "r", "seed": 0, "flops": 1e12}
+    report_runs.agent_run(
+        copy.parent, "random", limit=24, verify_iters=3, samples=2, temperature=1.0
+    )
+    for path in [*copy.parent.rglob("run.json"), *copy.parent.rglob("results.json")]:
+        edit(path, lambda content: content["model"].update(training=training))
+    groups, _ = load_groups([copy.parent])
+    assert sorted(len(group.runs) for group in groups) == [1, 1]
+    assert sorted(group.title for group in groups) == [
+        "gp-ood-rule 1.0 (2 samples at temperature 1)", "gp-ood-rule 1.0 (greedy)",
+    ]  # fmt: skip
+    assert sorted(group.slug for group in groups) == [
+        "gp-ood-rule-2-samples-at-temperature-1", "gp-ood-rule-greedy",
+    ]  # fmt: skip
+    for group in groups:
+        assert len(training_series(group)) == 1
+        assert any("sampled in another way" in note for note in group.notes)
+    build_report([copy.parent], copy.parent.parent / "out")
+    table = (copy.parent.parent / "out" / "tables" / "compute.md").read_text()
+    assert "two checkpoints of the same training compute" not in table
+
+
+def test_imported_responses_stand_with_runs_of_as_many_samples(copy, sources):
+    rows = [
+        (instance, attempt, text)
+        for (_, instance, attempt), text in sources[1]["oracle"].items()
+        if attempt == 1
+    ]
+    report_runs.imported_run(copy.parent, "elsewhere", rows, limit=24, verify_iters=3)
+    ((group,), _) = load_groups([copy.parent])
+    assert len(group.runs) == 2
+    report_runs.agent_run(
+        copy.parent, "random", limit=24, verify_iters=3, samples=2, temperature=1.0
+    )
+    groups, _ = load_groups([copy.parent])
+    assert sorted(len(group.runs) for group in groups) == [1, 2]
+    # Drawn in two ways: it is not known which of them the import was.
+    report_runs.agent_run(copy.parent, "random", limit=24, verify_iters=3, temperature=0.5)
+    groups, _ = load_groups([copy.parent])
+    assert sorted(len(group.runs) for group in groups) == [1, 1, 1, 1]
+    assert any("(imported, 1 sample)" in group.title for group in groups)
 
 
 def test_names_are_made_harmless_lines():
