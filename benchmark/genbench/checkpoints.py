@@ -13,7 +13,7 @@ from genbench.models import find_backend, identify
 from genbench.models.files import TRAINING_RECORD, read_json
 from genbench.models.interface import Identity, LoadOptions
 from genbench.training.folders import TRAINER, step_folder
-from genbench.training.tuning import LOG, NOTE
+from genbench.training.tuning import NOTE
 
 
 @dataclass(frozen=True)
@@ -94,9 +94,9 @@ def _finished_base(training: Path) -> bool:
 
 
 def _finished(training: Path) -> bool:
-    """By its log, which is written at the end; else by its states, which know the last step."""
+    """Its states are deleted at the end; those that a kill then left know the last step."""
     kept = any(training.glob(f"step-*/{TRAINING_RECORD}"))
-    if not kept or (training / LOG).is_file() or not (training / TRAINER).is_dir():
+    if not kept or not (training / TRAINER).is_dir():
         return kept
     for state in (training / TRAINER).glob("checkpoint-*/trainer_state.json"):
         last = read_json(state).get("max_steps")

@@ -18,6 +18,7 @@ from genbench import __version__, stats
 from genbench.changes import change, difference_in_differences
 from genbench.comparison import ALPHA, Planned, planned
 from genbench.comparison_results import Kind, Measure, Reading
+from genbench.evaluation import read_results
 from genbench.folders import read_run
 from genbench.pairing import pair, read_checked
 from genbench.reading import direction, read
@@ -88,7 +89,7 @@ def conclude(plan: Plan, sweep: SweepPlan) -> Conclusion:
         alpha=ALPHA,
         correction=_CORRECTION,
         groups=groups,
-        notes=_notes(plan),
+        notes=_notes(plan, sweep),
     )
 
 
@@ -96,17 +97,30 @@ def _steps(one: PlannedTraining) -> dict[int, Path]:
     return {step: one.folder / f"step-{step}" for step in one.steps}
 
 
-def _notes(plan: Plan) -> list[str]:
-    notes = [
-        "rates were scored on test problems, of which no training problem shares a class; "
-        "no setting was chosen on them"
-    ]
+def _notes(plan: Plan, sweep: SweepPlan) -> list[str]:
+    notes = [_contamination(sweep)]
     if plan.seeds == 1:
         notes.append(
             "one training seed a method: tests are over instances and speak of these training runs "
             "alone, not of the methods; the spread over seeds is not known (--seeds 3 or more)"
         )
     return notes
+
+
+def _contamination(sweep: SweepPlan) -> str:
+    """Whether test problems were trained on, by the checkpoints' own records."""
+    seen, unknown = [], []
+    for subject in sweep.subjects:
+        found = [read_results(folder).contamination for folder in subject.folders]
+        if any(sum((one.overlap or {}).values()) for one in found):
+            seen.append(subject.label)
+        elif any(one.status != "proven" for one in found):
+            unknown.append(subject.label)
+    if seen:
+        return f"TEST PROBLEMS WERE TRAINED ON, by the records of {', '.join(seen)}"
+    if unknown:
+        return f"whether test problems were trained on is not proven for {', '.join(unknown)}"
+    return "no checkpoint was trained on a test problem, by records that are bound to its weights"
 
 
 def conclude_group(

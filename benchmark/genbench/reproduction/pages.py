@@ -197,7 +197,14 @@ def reproduction_page(plan: Plan, found: Conclusion, drawn: Sequence[Path]) -> s
     for group in found.groups:
         lines += ["", f"### {_md(group_title(group))}", ""]
         oods = list(group.base_ood)
-        titles = ("training", "role", "rate", "FLOPs", "ID, %", *(_ood(ood) for ood in oods))
+        titles = (
+            "training",
+            "role",
+            "rate",
+            "FLOPs",
+            "ID, %",
+            *(f"{_ood(ood)}, %" for ood in oods),
+        )
         changes = ("ID, pp", *(f"{_ood(ood)}, pp" for ood in oods), "reading")
         base = (_md(group.base), "base", "", "", f"{100 * group.base_id.value:.1f}")
         rows = [

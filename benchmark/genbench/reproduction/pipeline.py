@@ -178,7 +178,7 @@ def train_job(
     recipe: SFTRecipe | RLRecipe, output: Path, device: str, tell: Callable[[Any], None]
 ) -> None:
     """One training, in a process of its own. Raises GenbenchError."""
-    from genbench.training.tuning import Job as TuningJob
+    from genbench.training.plan import Job as TuningJob
     from genbench.training.tuning import tune
 
     tune(recipe, output, TuningJob(device, 1, _say))

@@ -22,7 +22,8 @@ from genbench.training.recipes import load_recipe, recipe_fingerprint
 _EPISODE_BYTES = 2_000  # in its run folder and in the report
 _REPORT_BYTES = 5_000_000
 _STATE_FACTOR = 12  # a resumable state in float32 to weights in float16; two are kept
-_STARTING_MINUTES = 0.3  # imports, and the report
+_STARTING_MINUTES = 0.3  # imports and figures
+_REPORTED_PER_SECOND = 3_000  # episodes read for the report
 
 
 @dataclass(frozen=True)
@@ -180,6 +181,7 @@ def make_plan(
         (preset.base.minutes if base_recipe else 0.0)
         + max(max(each), sum(each) / workers)
         + scored * episodes / preset.episodes_per_second / 60 / workers
+        + scored * episodes / _REPORTED_PER_SECOND / 60
         + _STARTING_MINUTES
     )
     plan = Plan(

@@ -2,4 +2,5 @@
 
 import genbench.sweep.preload
 import genbench.training.rl
-import genbench.training.sft  # noqa: F401
+import genbench.training.sft
+import genbench.training.trl_training  # noqa: F401
