@@ -27,9 +27,7 @@ def sweep(
     workers: Annotated[
         int, typer.Option(min=1, help="Checkpoints at once, a process with one thread each.")
     ] = 1,
-    ray: Annotated[
-        str | None, typer.Option(help="The address of a Ray cluster; not there yet.")
-    ] = None,
+    ray: Annotated[bool, typer.Option("--ray", help="On a Ray cluster; not there yet.")] = False,
     backend: Annotated[str | None, typer.Option(help="hf, or an installed one.")] = None,
     model_args: Annotated[str | None, typer.Option(help="k=v,k=v for the backend.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N.")] = "auto",
@@ -60,7 +58,7 @@ def sweep(
     from genbench.cli.run import load_options
     from genbench.errors import IncompleteError, InterruptedRunError, UsageError
 
-    if ray is not None:
+    if ray:
         raise UsageError("--ray: sweeps over a Ray cluster are not there yet; use --workers")
     options = load_options(model_args, device, dtype, batch_size, chat_template, None)
     from genbench.sweep import Scoring, plan_sweep, play_sweep, sweep_rows

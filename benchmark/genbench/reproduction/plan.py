@@ -197,7 +197,7 @@ def _base_recipe(preset: Preset, from_scratch: bool) -> BaseRecipe | None:
         return None
     if preset.base.recipe is None:
         raise UsageError(f"--from-scratch: the preset {preset.name} has no recipe of its base")
-    recipe = load_recipe(preset.base.recipe)
+    recipe = load_recipe(preset.base.recipe, preset.base.set)
     if not isinstance(recipe, BaseRecipe):
         raise UsageError(f"the preset {preset.name}: {recipe.name} is no recipe of a base")
     return recipe

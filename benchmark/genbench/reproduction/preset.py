@@ -24,6 +24,7 @@ class BasePreset(_Strict):
 
     checkpoint: str = Field(description="a directory, demo/<name> or a hub id")
     recipe: str | None = Field(default=None, description="of the base, for --from-scratch")
+    set: tuple[str, ...] = Field(default=(), description="key=value, in that recipe")
     minutes: float = Field(default=0.0, ge=0, description="of that training, on one core")
 
 

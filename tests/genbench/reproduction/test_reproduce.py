@@ -20,7 +20,10 @@ name: tiny
 summary: "A test."
 hardware: "any"
 seeds: 2
-base: {{checkpoint: {base}}}
+base:
+  checkpoint: {base}
+  recipe: gp-base
+  set: [schedule.steps=3, schedule.batch_size=4, schedule.decay_steps=0, schedule.save_every=1]
 trainings:
   - recipe: gp-sft-quick
     role: main
@@ -95,25 +98,29 @@ def stamps(output):
 
 
 @pytest.mark.slow
-def test_a_reproduction_killed_again_and_again_ends_with_the_same_conclusion(preset, tmp_path):
-    def start(output):
-        arguments = ["reproduce", "--preset", preset, "--output", output, "--device", "cpu"]
+def test_a_reproduction_killed_again_and_again_ends_with_the_same_bytes(preset, tmp_path):
+    def start(place):
+        place.mkdir(exist_ok=True)  # equal relative names give equal bytes
+        arguments = ["reproduce", "--preset", preset, "--output", "r", "--from-scratch"]
         return subprocess.Popen(
             [sys.executable, "-m", "genbench", *map(str, arguments), "--workers", "2"],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=place,
+            env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
         )  # fmt: skip
 
-    whole = start(tmp_path / "whole")
-    _, told = whole.communicate(timeout=400)
-    assert whole.returncode == 0, told
+    whole, place = tmp_path / "whole", tmp_path / "killed"
+    process = start(whole)
+    _, told = process.communicate(timeout=400)
+    assert process.returncode == 0, told
 
-    output, stream, kills = tmp_path / "killed", random.Random(4), 0
+    stream, kills = random.Random(4), 0
     for stage in (
-        "training/*/*/trainer/checkpoint-*", "training/*/*/step-*", "runs/*/*/*/journal.jsonl",
-        "runs/*/*/*/results.json", "report/index.html", "conclusion.json",
+        "base/trainer/checkpoint-1", "training/*/*/trainer/checkpoint-*", "training/*/*/step-*",
+        "runs/*/*/*/journal.jsonl", "runs/*/*/*/results.json", "report/index.html",
+        "conclusion.json",
     ):  # fmt: skip
-        process = start(output)
-        while process.poll() is None and not any(output.glob(stage)):
+        process = start(place)
+        while process.poll() is None and not any((place / "r").glob(stage)):
             time.sleep(0.01)
         time.sleep(stream.uniform(0, 0.5))
         if process.poll() is None:
@@ -121,16 +128,15 @@ def test_a_reproduction_killed_again_and_again_ends_with_the_same_conclusion(pre
             kills += 1
         process.communicate()
         time.sleep(1)
-    assert kills >= 4
-    process = start(output)
+    assert kills >= 5
+    process = start(place)
     _, told = process.communicate(timeout=400)
     assert process.returncode == 0, told
-    assert (output / "conclusion.json").read_bytes() == (
-        tmp_path / "whole" / "conclusion.json"
-    ).read_bytes()
-    for weights in (tmp_path / "whole" / "training").rglob("*.safetensors"):
-        mine = output / "training" / weights.relative_to(tmp_path / "whole" / "training")
-        assert mine.read_bytes() == weights.read_bytes()
+    names = ("conclusion.json", "results.json", "episodes.jsonl", "model.safetensors")
+    files = [path for name in names for path in (whole / "r").rglob(name)]
+    assert len(files) == 1 + 2 * 2 * 7 + 1 + 6
+    for path in files:
+        assert (place / path.relative_to(whole)).read_bytes() == path.read_bytes(), path
 
 
 def test_the_bundled_presets_are_plans_that_can_be_run():
