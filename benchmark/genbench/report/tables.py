@@ -93,7 +93,7 @@ def _n(row: Row) -> Shown:
     samples = row.run.settings.samples
     clusters = f"{_pair(row.id_split.clusters, row.ood_split.clusters)} clusters"
     return Shown(
-        f"{n} x {samples} samples" if samples > 1 else n,
+        f"{n} x {samples}" if samples > 1 else n,
         clusters,
         min(row.id_split.n, row.ood_split.n),
     )
@@ -175,7 +175,7 @@ HEADLINE = (
         "first responses cut off at the token limit",
         lambda row: _two_shares(row.id_split.truncated.value, row.ood_split.truncated.value),
     ),
-    Column("n", "instances a split, and clusters: the units of independence", _n),
+    Column("n", "instances a split (x samples), and clusters: the units of independence", _n),
     Column(
         "contamination",
         "whether the checkpoint's training record excludes these problems",
