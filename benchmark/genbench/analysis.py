@@ -401,7 +401,8 @@ def _detectable(
     """
     (in_distribution, out), clusters = _aligned(played, ["id", name], _first_correct)
     change = np.array(in_distribution) - np.array(out)
-    if max(len(item.episodes) for item in played[name]) > 1:
+    sampled = max(len(item.episodes) for item in played[name]) > 1
+    if sampled and np.ptp(change) > 0:
         return _detectable_by_spread(change, clusters, gap)
     discordance = max(gap.discordance or 0.0, 1 / gap.n)
     effect = stats.design_effect(change, clusters)
@@ -414,7 +415,8 @@ def _detectable(
         power=POWER,
         discordance=_round(discordance),
         design_effect=_round(effect),
-        method="exact mcnemar at the observed discordance, pairs divided by the design effect",
+        method="exact mcnemar at the observed discordance or the gap's own, pairs divided by the "
+        "design effect",
     )
 
 

@@ -42,7 +42,9 @@ from genbench.stats.margin import METHOD, MarginTest, margin_test
 
 SCHEMA_VERSION = 2
 POWER = 0.8
-PERMUTATIONS = 20_000
+PERMUTATIONS, MOST_PERMUTATIONS = 20_000, 1_000_000
+LEAST_ALPHA = 1e-4
+"""Below it the p-values of drawn sign flips could not reach alpha over many quantities."""
 SAME_WEIGHTS = "the same weights, settings and scores as the baseline's"
 _DIGITS = 10
 
@@ -153,8 +155,8 @@ def check(
         raise UsageError(
             f"--max-drop is a share from 0 to below 1 (0.02 allows 2 points), not {max_drop:g}"
         )
-    if not 0 < alpha < 0.5:
-        raise UsageError(f"--alpha lies between 0 and 0.5, not {alpha:g}")
+    if not LEAST_ALPHA <= alpha < 0.5:
+        raise UsageError(f"--alpha lies between {LEAST_ALPHA:g} and 0.5, not {alpha:g}")
     candidates, baselines = (
         [side] if isinstance(side, Path) else list(side) for side in (candidate, baseline)
     )
@@ -227,9 +229,13 @@ def drops_of(baseline: ScoredRun, candidate: ScoredRun, task: str = "") -> list[
 
 
 def judge(
-    drops: Sequence[Drop], max_drop: float, alpha: float, permutations: int = PERMUTATIONS
+    drops: Sequence[Drop], max_drop: float, alpha: float, permutations: int | None = None
 ) -> list[QuantityVerdict]:
     """The verdict on each quantity, corrected over all that are given, of whatever task."""
+    if permutations is None:
+        # The smallest one-sided p-value, times the quantities, is a quarter of alpha.
+        needed = round(2 * len(drops) / alpha)
+        permutations = min(max(PERMUTATIONS, needed), MOST_PERMUTATIONS)
     margins = [
         margin_test(
             one.changes.values, max_drop, one.changes.clusters, alpha, bound=one.changes.bound

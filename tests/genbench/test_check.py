@@ -441,6 +441,13 @@ def test_no_number_of_pairs_excludes_a_drop_of_nothing(agents, command):
     assert "no number of pairs excludes the allowed drop" in done.stdout
 
 
+def test_a_strict_alpha_can_still_fail_a_large_drop(agents, command):
+    arguments = ["check", agents["memoriser"], "--baseline", agents["oracle"]]
+    done = command(*arguments, "--alpha", "0.0001")
+    assert done.returncode == 1
+    assert done.stdout.startswith("FAIL: ")
+
+
 def test_json_holds_the_verdict_and_nothing_else_is_printed(agents, command):
     done = command("check", agents["memoriser"], "--baseline", agents["oracle"], "--json")
     assert done.returncode == 1
@@ -466,6 +473,7 @@ def test_controls_are_no_part_of_the_gate_and_every_ood_split_is(tmp_path):
         (["--max-drop", "nan"], "--max-drop is a share"),
         (["--max-drop", "-0.1"], "--max-drop is a share"),
         (["--alpha", "0"], "--alpha lies between"),
+        (["--alpha", "1e-5"], "--alpha lies between 0.0001 and 0.5"),
         (["--on-inconclusive", "wran"], "did you mean 'warn'?"),
         (["--junit", "/nowhere/at/all.xml"], "/nowhere/at/all.xml cannot be written"),
     ],
