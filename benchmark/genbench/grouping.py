@@ -55,14 +55,14 @@ def question_differences(one: StoredRun, other: StoredRun) -> list[str]:
     return found
 
 
-def asked_otherwise(run: StoredRun, other: StoredRun) -> str:
-    """How a run was asked where another one on its task was not: `limit 30, prompt reasoned`."""
+def asked_otherwise(run: StoredRun, other: StoredRun) -> list[str]:
+    """How a run was asked where another one on its task was not: `limit 30`, `prompt reasoned`."""
     versions = [one.results.task.version for one in (run, other)]
     if versions[0] != versions[1]:
-        return f"version {clean(versions[0])}"
+        return [f"version {clean(versions[0])}"]
     here, there = _asked_in_both(run, other)
-    told = [_told(name, value) for name, value in here.items() if value != there[name]]
-    return clean(", ".join(told)) or "another fingerprint of the task"
+    told = [clean(_told(name, value)) for name, value in here.items() if value != there[name]]
+    return told or ["another fingerprint of the task"]
 
 
 def _asked_in_both(one: StoredRun, other: StoredRun) -> tuple[dict[str, Any], dict[str, Any]]:

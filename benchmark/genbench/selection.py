@@ -204,16 +204,16 @@ def _refuse_candidate(after: StoredRun, baselines: Sequence[StoredRun], one_pair
 
 def _only_otherwise(who: str, runs: Sequence[StoredRun], other: StoredRun) -> str:
     """That runs on the task of `other` were all asked in other ways than it."""
-    ways = [f"{asked_otherwise(run, other)} ({run.folder})" for run in runs]
-    here = asked_otherwise(other, runs[0])
+    ways = [f"{', '.join(asked_otherwise(run, other))} ({run.folder})" for run in runs]
+    here = ", ".join(dict.fromkeys(way for run in runs for way in asked_otherwise(other, run)))
     return (
         f"{who} was scored on {other.results.task.name} only in other ways than {other.folder} "
-        f"(which has {here}): with {_listed(ways)}. Score one as the other was, or leave it out"
+        f"({here}): with {_listed(ways)}. Score one as the other was, or leave it out"
     )
 
 
 def _left_out_note(task: str, runs: Sequence[StoredRun], kept: StoredRun, why: str) -> str:
-    ways = [f"{run.folder} ({asked_otherwise(run, kept)})" for run in runs]
+    ways = [f"{run.folder} ({', '.join(asked_otherwise(run, kept))})" for run in runs]
     return f"left out of {clean(task)}, as {why}: {_listed(ways)}"
 
 

@@ -621,7 +621,7 @@ def ways(tmp_path_factory):
     }
 
 
-def test_runs_of_one_side_alone_are_left_out_by_name_where_others_match(grid, ways, command):
+def test_runs_of_one_side_alone_are_left_out_by_name_where_others_match(grid, ways):
     memoriser = grid["memoriser", TASKS[0]]
     found = compare([*ways.values(), memoriser])
     assert [one.model.name for one in found.checkpoints] == ["agent:memoriser"]
@@ -644,7 +644,7 @@ def test_a_task_on_which_no_two_runs_were_asked_alike_is_refused_with_the_settin
     assert done.returncode == 2
     assert (
         f"the base, agent:oracle, was scored on {TASKS[0]} only in other ways than {memoriser} "
-        f"(which has limit 30): with limit 20 ({others[0]}); prompt reasoned ({others[1]})"
+        f"(limit 30, prompt paper): with limit 20 ({others[0]}); prompt reasoned ({others[1]})"
     ) in done.stderr
 
 
