@@ -11,6 +11,7 @@ import numpy as np
 from scipy.stats import norm
 
 from genbench import stats
+from genbench.models.interface import of_other_weights
 from genbench.records import EpisodeRecord, Turn
 from genbench.results import (
     Contamination,
@@ -449,8 +450,7 @@ def analyse_contamination(
             overlap=None,
             certificate=certificate,
         )
-    named = training.get("weights_fingerprint")
-    if named is not None and named != weights_fingerprint:
+    if of_other_weights(training, weights_fingerprint):
         return Contamination(
             status="unknown",
             reason="the training record beside these weights is of other weights",
@@ -458,8 +458,9 @@ def analyse_contamination(
             certificate=certificate,
         )
     overlap = task.environment.training_overlap(splits, training)
+    bound = training.get("weights_fingerprint") is not None
     return Contamination(
-        status="proven" if named is not None and overlap is not None else "declared",
+        status="proven" if bound and overlap is not None else "declared",
         reason=None,
         overlap=None if overlap is None else dict(overlap),
         certificate=certificate,

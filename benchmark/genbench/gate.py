@@ -34,7 +34,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from genbench import stats
 from genbench.changes import Changes, change, difference_in_differences
 from genbench.errors import UsageError
-from genbench.pairing import PairedRuns, pair
+from genbench.pairing import PairedRuns, pair, same_run
 from genbench.results import ModelResult, TaskResult
 from genbench.scores import ScoredRun
 from genbench.selection import TaskRuns, notes_of_tasks, select_gate
@@ -160,7 +160,8 @@ def check(
     candidates, baselines = (
         [side] if isinstance(side, Path) else list(side) for side in (candidate, baseline)
     )
-    selected = select_gate(candidates, baselines)
+    selection = select_gate(candidates, baselines)
+    selected = selection.tasks
     paired = [
         pair([task.base, *task.others], same_weights=True, stickiness=False) for task in selected
     ]
@@ -190,17 +191,20 @@ def check(
         candidate=None if only is None else only.candidate,
         baseline=None if only is None else only.baseline,
         quantities=quantities,
-        notes=notes_of_tasks(
-            [(task.label, found.notes) for task, found in zip(tasks, paired, strict=True)]
-        ),
+        notes=[
+            *notes_of_tasks(
+                [(task.label, found.notes) for task, found in zip(tasks, paired, strict=True)]
+            ),
+            *selection.notes,
+        ],
         tasks=tasks,
     )
 
 
 def _same_answers(found: PairedRuns, drops: Sequence[Drop]) -> bool:
     """Whether the candidate has the baseline's own weights, settings and scores."""
-    before, after = (run.stored.results.settings_hash for run in found.runs)
-    return before == after and not any(np.any(one.changes.values) for one in drops)
+    before, after = (run.stored for run in found.runs)
+    return same_run(before, after) and not any(np.any(one.changes.values) for one in drops)
 
 
 def _gated(task: TaskRuns, found: PairedRuns, quantities: Sequence[QuantityVerdict]) -> GatedTask:

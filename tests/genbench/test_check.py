@@ -18,6 +18,7 @@ from scipy.stats import binom
 import genbench
 from genbench import gate, stats
 from genbench.changes import Changes
+from genbench.errors import GenbenchError
 from genbench.gate import Drop, check, judge, overall
 from genbench.gate_reports import headline, junit, markdown
 from genbench.importing import import_responses
@@ -564,6 +565,23 @@ def test_folders_repeated_options_and_single_runs_say_the_same(grid):
     assert gate.GateResult.model_validate_json(found.model_dump_json()) == found
 
 
+def test_baseline_runs_asked_otherwise_are_left_out_and_a_candidates_are_refused(agents, tmp_path):
+    fewer = run("agent:oracle", tmp_path / "fewer", limit=20, verify_iters=1)
+    reasoned = run("agent:oracle", tmp_path / "a", limit=50, verify_iters=1, prompt="reasoned")
+    found = check(agents["memoriser"], [fewer, agents["oracle"], reasoned])
+    assert [one.baseline.folder for one in found.tasks] == [str(agents["oracle"])]
+    assert found.notes == [
+        "left out of gp-ood-rule, as the candidate was not asked so: "
+        f"{fewer} (limit 20); {reasoned} (prompt reasoned)"
+    ]
+    only = f"the baseline was scored on gp-ood-rule only in other ways than {agents['memoriser']} "
+    with pytest.raises(GenbenchError, match=re.escape(only)) as refused:
+        check(agents["memoriser"], [fewer, reasoned])
+    assert f"with limit 20 ({fewer}); prompt reasoned ({reasoned})" in str(refused.value)
+    with pytest.raises(GenbenchError, match=r"settings\.limit: 50 in .*, 20 in "):
+        check([agents["oracle"], fewer], agents["memoriser"])
+
+
 def test_holm_runs_over_the_quantities_of_all_tasks(grid):
     found = check(grid["worse"][0], grid["before"][0])
     assert [one.task for one in found.quantities] == [TASKS[0]] * 3 + [TASKS[1]] * 3
@@ -704,15 +722,11 @@ def test_a_hostile_name_stays_text(hostile):
 @pytest.mark.parametrize("name", ["check", "compare"])
 def test_a_hostile_name_breaks_no_output(agents, command, tmp_path, monkeypatch, name, options):
     odd = shutil.copytree(agents["memoriser"], tmp_path / "odd")
-    content = json.loads((odd / "results.json").read_text())
-    content["model"]["name"] = HOSTILE
-    content["model"]["training"] = {
-        "method": "\x1b[31m",
-        "recipe": ["x"],
-        "step": "1",
-        "flops": "?",
-    }
-    (odd / "results.json").write_text(json.dumps(content))
+    training = {"method": "\x1b[31m", "recipe": ["x"], "step": "1", "flops": "?"}
+    for file in ("run.json", "results.json"):
+        content = json.loads((odd / file).read_text())
+        content["model"].update(name=HOSTILE, training=training)
+        (odd / file).write_text(json.dumps(content))
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
     between = ["--baseline"] if name == "check" else []
     runs = [odd, *between, agents["oracle"]]
