@@ -113,7 +113,7 @@ def _two_shares(inside: float | None, out: float | None) -> Shown:
 def _contamination(row: Row) -> Shown:
     found = row.run.results.contamination
     seen = _seen(row.run)
-    return Shown(found.status, "" if seen is None else f"{seen} problems seen", found.status)
+    return Shown(found.status, "" if seen is None else f"{seen:,} seen", found.status)
 
 
 _SUCCESS = "success at the first attempt, 95% interval"
@@ -179,7 +179,7 @@ HEADLINE = (
     Column("n", "instances a split (x samples), and clusters: the units of independence", _n),
     Column(
         "contamination",
-        "whether the checkpoint's training record excludes these problems",
+        "what is known of the training data, and how many of these problems were in them",
         _contamination,
         numeric=False,
     ),
