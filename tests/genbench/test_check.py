@@ -777,7 +777,10 @@ def test_the_action_has_the_keys_that_github_requires(action):
 
 
 def play(action, inputs, folder):
-    """The action's scripts in order, as a runner would call them; pip is left out."""
+    """The action's scripts in order, as a runner would call them; pip is left out. What they print
+    goes to `log`, their step summary to `summary`."""
+    temporary = folder / "temporary"
+    temporary.mkdir()
     values = {name: str(one.get("default", "")) for name, one in action["inputs"].items()} | inputs
     outputs, code = {}, 0
     for step in action["runs"]["steps"]:
@@ -795,11 +798,16 @@ def play(action, inputs, folder):
             for name, value in step.get("env", {}).items()
         }
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        environment = os.environ | variables | {"GITHUB_OUTPUT": str(written), "PATH": path}
+        environment = os.environ | variables | {
+            "GITHUB_OUTPUT": str(written), "PATH": path, "RUNNER_TEMP": str(temporary),
+            "GITHUB_STEP_SUMMARY": str(folder / "summary"),
+        }  # fmt: skip
         done = subprocess.run(
             ["bash", "-eo", "pipefail", "-c", step["run"]],
             cwd=folder, env=environment, capture_output=True, text=True, check=False,
         )  # fmt: skip
+        with (folder / "log").open("a") as log:
+            log.write(done.stdout)
         for line in written.read_text().splitlines():
             name, _, value = line.partition("=")
             outputs[f"{step['id']}.outputs.{name}"] = value
@@ -818,6 +826,11 @@ def test_the_actions_scripts_run_and_pass_the_verdict_on(action, agents, tmp_pat
     assert (code, outputs["check.outputs.verdict"]) == (1, "fail")
     assert (tmp_path / outputs["run.outputs.folder"] / "results.json").is_file()
     ElementTree.parse(tmp_path / "genbench-junit.xml")
+    assert "::" not in (tmp_path / "log").read_text()
+    # Temporary files are none of the workspace.
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "genbench-candidate", "genbench-junit.xml", "log", "output", "summary", "temporary",
+    }  # fmt: skip
 
 
 def test_the_actions_scripts_take_several_tasks_and_a_folder_of_baselines(action, tmp_path):
@@ -841,3 +854,39 @@ def test_the_action_refuses_an_output_folder_with_another_run(action, agents, tm
         "run-args": "--limit 50 --verify-iters 1",
     }  # fmt: skip
     assert play(action, inputs, tmp_path)[0] == 2
+    (line,) = re.findall("^::error::.*", (tmp_path / "log").read_text(), re.MULTILINE)
+    assert "holds 2 finished runs" in line
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"model": "agent:oracel"}, "there is no agent 'oracel'; did you mean 'oracle'?"),
+        ({"baseline": "<b>100%</b>"}, "there is no folder <b>100%</b>"),
+    ],
+)
+def test_where_nothing_can_be_judged_the_action_says_why(action, tmp_path, changes, reason):
+    inputs = {
+        "model": "agent:oracle", "task": "gp-ood-rule", "baseline": "nowhere",
+        "run-args": "--limit 2 --verify-iters 1",
+    } | changes  # fmt: skip
+    code, outputs = play(action, inputs, tmp_path)
+    assert code == 2
+    assert "error" in (outputs.get(f"{step}.outputs.verdict") for step in ("run", "check"))
+    (line,) = re.findall("^::error::.*", (tmp_path / "log").read_text(), re.MULTILINE)
+    assert reason.replace("%", "%25") in line
+    summary = (tmp_path / "summary").read_text()
+    assert "### genbench: error" in summary
+    assert reason.replace("<", "&lt;").replace(">", "&gt;") in summary
+
+
+def test_an_inconclusive_verdict_is_a_warning_of_the_action(action, tmp_path):
+    inputs = {
+        "model": "agent:random", "task": "gp-ood-rule", "baseline": str(tmp_path / "baseline"),
+        "run-args": "--limit 10 --verify-iters 1",
+    }  # fmt: skip
+    run("agent:broken", tmp_path / "baseline", limit=10, verify_iters=1)
+    code, outputs = play(action, inputs, tmp_path)
+    assert (code, outputs["check.outputs.verdict"]) == (0, "inconclusive")
+    log = (tmp_path / "log").read_text()
+    assert len(re.findall("^::warning::INCONCLUSIVE: agent:random", log, re.MULTILINE)) == 1
