@@ -11,6 +11,7 @@ import numpy as np
 from scipy.stats import norm
 
 from genbench import stats
+from genbench.models.interface import of_other_weights
 from genbench.records import EpisodeRecord, Turn
 from genbench.results import (
     Contamination,
@@ -401,7 +402,8 @@ def _detectable(
     """
     (in_distribution, out), clusters = _aligned(played, ["id", name], _first_correct)
     change = np.array(in_distribution) - np.array(out)
-    if max(len(item.episodes) for item in played[name]) > 1:
+    sampled = max(len(item.episodes) for item in played[name]) > 1
+    if sampled and np.ptp(change) > 0:
         return _detectable_by_spread(change, clusters, gap)
     discordance = max(gap.discordance or 0.0, 1 / gap.n)
     effect = stats.design_effect(change, clusters)
@@ -414,7 +416,8 @@ def _detectable(
         power=POWER,
         discordance=_round(discordance),
         design_effect=_round(effect),
-        method="exact mcnemar at the observed discordance, pairs divided by the design effect",
+        method="exact mcnemar at the observed discordance or the gap's own, pairs divided by the "
+        "design effect",
     )
 
 
@@ -447,8 +450,7 @@ def analyse_contamination(
             overlap=None,
             certificate=certificate,
         )
-    named = training.get("weights_fingerprint")
-    if named is not None and named != weights_fingerprint:
+    if of_other_weights(training, weights_fingerprint):
         return Contamination(
             status="unknown",
             reason="the training record beside these weights is of other weights",
@@ -456,8 +458,9 @@ def analyse_contamination(
             certificate=certificate,
         )
     overlap = task.environment.training_overlap(splits, training)
+    bound = training.get("weights_fingerprint") is not None
     return Contamination(
-        status="proven" if named is not None and overlap is not None else "declared",
+        status="proven" if bound and overlap is not None else "declared",
         reason=None,
         overlap=None if overlap is None else dict(overlap),
         certificate=certificate,

@@ -100,7 +100,8 @@ def compare(
     tested, and Holm's correction runs over all of them, those over training seeds included.
     Raises StoreError and UsageError as `select_comparison` and `pair` do.
     """
-    selected, unfinished = select_comparison(paths, base, skip_unfinished=skip_unfinished)
+    selection = select_comparison(paths, base, skip_unfinished=skip_unfinished)
+    selected = selection.tasks
     paired = [pair([task.base, *task.others]) for task in selected]
     tests = [[list(planned(found.runs[0], other)) for other in found.runs[1:]] for found in paired]
     paired_tests = sum(len(of_run) for of_task in tests for of_run in of_task)
@@ -114,7 +115,7 @@ def compare(
     found.checkpoints = checkpoints
     found.training_seeds = seeds
     found.methods = method_comparisons(seeds, checkpoints)
-    found.notes += [*seed_notes, *(f"{path} is unfinished and left out" for path in unfinished)]
+    found.notes += [*seed_notes, *selection.notes]
     _correct(found)
     plans = [one for of_task in tests for of_run in of_task for one in of_run]
     quantities = [one for of_run in found.checkpoints for one in of_run.quantities]

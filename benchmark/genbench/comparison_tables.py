@@ -9,6 +9,7 @@ from typing import Any
 
 from genbench.comparison_results import Comparison, Quantity, SeedMean, SeedQuantity
 from genbench.errors import UsageError
+from genbench.labels import clean, inert
 
 _COLUMNS = (
     "checkpoint", "folder", "weights_fingerprint", "method", "step", "flops", "base", "task",
@@ -85,9 +86,15 @@ def write_csv(comparison: Comparison, path: Path) -> None:
         with path.open("w", newline="", encoding="utf-8", errors="replace") as file:
             writer = csv.DictWriter(file, _COLUMNS)
             writer.writeheader()
-            writer.writerows(csv_rows(comparison))
+            for row in csv_rows(comparison):
+                writer.writerow({name: _cell(value) for name, value in row.items()})
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def _cell(value: object) -> object:
+    """A text from strangers as one line that no spreadsheet runs."""
+    return inert(clean(value)) if isinstance(value, str) else value
 
 
 def _training(record: Mapping[str, Any]) -> dict[str, object]:

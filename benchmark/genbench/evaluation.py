@@ -14,7 +14,7 @@ from typing import Any
 from genbench import __version__, models, registry
 from genbench.errors import GenbenchError, IncompleteError, UsageError
 from genbench.models import find_backend, identify
-from genbench.models.interface import Backend, Identity, LoadOptions, Model
+from genbench.models.interface import Backend, Identity, LoadOptions, Model, of_other_weights
 from genbench.records import EpisodeRecord, dump_lines
 from genbench.results import ModelResult, Results, TaskResult
 from genbench.runner import Progress, first_requests, play
@@ -175,7 +175,8 @@ def _run(
     folder.check_plan(plan)
     started = time.time()
     if header is not None:
-        record = dict(header)
+        # The same weights may have come under another name, or with another training record.
+        record = {**header, **_described(evaluation.identity)}
     else:
         prompt = _first_prompt(evaluation, model)
         record = make_header(evaluation, plan, model.sampling(), prompt)
@@ -240,8 +241,14 @@ def results_of(
 
 
 def model_result(identity: Identity) -> ModelResult:
-    """The checkpoint as results name it; the list of its training problems stays in its folder."""
+    """The checkpoint as results name it.
+
+    The list of its training problems stays in `run.json`, as does a training record of other
+    weights: it says nothing of this checkpoint.
+    """
     training = identity.training
+    if of_other_weights(training, identity.weights_fingerprint):
+        training = None
     return ModelResult(
         name=identity.name,
         backend=identity.backend,
@@ -284,8 +291,7 @@ def make_header(
         "schema_version": RUN_SCHEMA_VERSION,
         "settings": evaluation.key["settings"],
         "task": {**evaluation.key["task"], "source": evaluation.task.spec.source},
-        "model": model_result(evaluation.identity).model_dump(mode="json"),
-        "training_record": evaluation.identity.training,
+        **_described(evaluation.identity),
         "sampling": dict(sampling),
         "first_prompt": first_prompt,
         "execution": {
@@ -293,6 +299,14 @@ def make_header(
             "hardware": {"machine": platform.machine(), "system": platform.platform()},
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
         },
+    }
+
+
+def _described(identity: Identity) -> dict[str, Any]:
+    """What `run.json` says of the checkpoint."""
+    return {
+        "model": model_result(identity).model_dump(mode="json"),
+        "training_record": identity.training,
     }
 
 

@@ -76,11 +76,19 @@ def read_run(folder: Path) -> StoredRun:
         RunSettings.model_validate(results.settings)
         task: dict[str, Any] = header["task"]
         str(task["source"])
-        there = {"settings": header["settings"], "fingerprint": task["fingerprint"]}
+        there = {
+            "settings": header["settings"],
+            "fingerprint": task["fingerprint"],
+            "model": header["model"],
+        }
     except (KeyError, TypeError, ValidationError) as error:
         text = str(error).splitlines()[0] if str(error) else ""
         raise StoreError(f"{folder} is damaged: {type(error).__name__} {text}") from None
-    here = {"settings": results.settings, "fingerprint": results.task.fingerprint}
+    here = {
+        "settings": results.settings,
+        "fingerprint": results.task.fingerprint,
+        "model": results.model.model_dump(mode="json"),
+    }
     found = differences(there, here, words=(f"in {RUN}", f"in {RESULTS}"))
     if found:
         raise StoreError(f"the files of {folder} are of different runs: {'; '.join(found[:3])}")

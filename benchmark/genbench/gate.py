@@ -34,7 +34,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from genbench import stats
 from genbench.changes import Changes, change, difference_in_differences
 from genbench.errors import UsageError
-from genbench.pairing import PairedRuns, pair
+from genbench.pairing import PairedRuns, pair, same_run
 from genbench.results import ModelResult, TaskResult
 from genbench.scores import ScoredRun
 from genbench.selection import TaskRuns, notes_of_tasks, select_gate
@@ -42,7 +42,9 @@ from genbench.stats.margin import METHOD, MarginTest, margin_test
 
 SCHEMA_VERSION = 2
 POWER = 0.8
-PERMUTATIONS = 20_000
+PERMUTATIONS, MOST_PERMUTATIONS = 20_000, 1_000_000
+LEAST_ALPHA = 1e-4
+"""Below it the p-values of drawn sign flips could not reach alpha over many quantities."""
 SAME_WEIGHTS = "the same weights, settings and scores as the baseline's"
 _DIGITS = 10
 
@@ -153,12 +155,13 @@ def check(
         raise UsageError(
             f"--max-drop is a share from 0 to below 1 (0.02 allows 2 points), not {max_drop:g}"
         )
-    if not 0 < alpha < 0.5:
-        raise UsageError(f"--alpha lies between 0 and 0.5, not {alpha:g}")
+    if not LEAST_ALPHA <= alpha < 0.5:
+        raise UsageError(f"--alpha lies between {LEAST_ALPHA:g} and 0.5, not {alpha:g}")
     candidates, baselines = (
         [side] if isinstance(side, Path) else list(side) for side in (candidate, baseline)
     )
-    selected = select_gate(candidates, baselines)
+    selection = select_gate(candidates, baselines)
+    selected = selection.tasks
     paired = [
         pair([task.base, *task.others], same_weights=True, stickiness=False) for task in selected
     ]
@@ -188,17 +191,20 @@ def check(
         candidate=None if only is None else only.candidate,
         baseline=None if only is None else only.baseline,
         quantities=quantities,
-        notes=notes_of_tasks(
-            [(task.label, found.notes) for task, found in zip(tasks, paired, strict=True)]
-        ),
+        notes=[
+            *notes_of_tasks(
+                [(task.label, found.notes) for task, found in zip(tasks, paired, strict=True)]
+            ),
+            *selection.notes,
+        ],
         tasks=tasks,
     )
 
 
 def _same_answers(found: PairedRuns, drops: Sequence[Drop]) -> bool:
     """Whether the candidate has the baseline's own weights, settings and scores."""
-    before, after = (run.stored.results.settings_hash for run in found.runs)
-    return before == after and not any(np.any(one.changes.values) for one in drops)
+    before, after = (run.stored for run in found.runs)
+    return same_run(before, after) and not any(np.any(one.changes.values) for one in drops)
 
 
 def _gated(task: TaskRuns, found: PairedRuns, quantities: Sequence[QuantityVerdict]) -> GatedTask:
@@ -227,9 +233,13 @@ def drops_of(baseline: ScoredRun, candidate: ScoredRun, task: str = "") -> list[
 
 
 def judge(
-    drops: Sequence[Drop], max_drop: float, alpha: float, permutations: int = PERMUTATIONS
+    drops: Sequence[Drop], max_drop: float, alpha: float, permutations: int | None = None
 ) -> list[QuantityVerdict]:
     """The verdict on each quantity, corrected over all that are given, of whatever task."""
+    if permutations is None:
+        # The smallest one-sided p-value, times the quantities, is a quarter of alpha.
+        needed = round(2 * len(drops) / alpha)
+        permutations = min(max(PERMUTATIONS, needed), MOST_PERMUTATIONS)
     margins = [
         margin_test(
             one.changes.values, max_drop, one.changes.clusters, alpha, bound=one.changes.bound

@@ -13,7 +13,12 @@ from genbench.labels import clean
 
 # What XML 1.0 cannot hold, not even escaped.
 _NOT_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+!|~&$@:-])")
+# What is markup wherever it stands in a line of GitHub's Markdown: code, emphasis (an underscore
+# within a word is none), links, HTML, the cells of a table, formulas, mentions, bare addresses.
+_MARKDOWN = re.compile(
+    r"([\\`*\[\]<>#|~&$@]|(?<![^\W_])_|_(?![^\W_])|:(?=//)|(?<=www)\.)", re.IGNORECASE
+)
+_BLOCK = re.compile(r"^([-+=]|\d+[.)])(?=\s|$|[-=])")  # a list, a rule, an underline
 
 
 def headline(result: GateResult) -> str:
@@ -74,9 +79,14 @@ def details(one: QuantityVerdict) -> str:
     return (
         f"{one.reason}; {100 * one.baseline:.1f}% -> {100 * one.candidate:.1f}%, drop "
         f"{100 * one.drop:+.1f} pp (one-sided limits {100 * one.lower:+.1f}, "
-        f"{100 * one.upper:+.1f}), p(fail) {one.p_fail_holm:.3g} Holm-corrected, p(pass) "
-        f"{one.p_pass:.3g}, {_size(one.n, one.clusters)}; {one.method}"
+        f"{100 * one.upper:+.1f}), p(fail) {p_text(one.p_fail_holm)} Holm-corrected, p(pass) "
+        f"{p_text(one.p_pass)}, {_size(one.n, one.clusters)}; {one.method}"
     )
+
+
+def p_text(value: float) -> str:
+    """`0.140`, `<0.001`: none is 0."""
+    return "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def junit(result: GateResult) -> bytes:
@@ -135,13 +145,14 @@ def _markdown_lines(result: GateResult) -> Iterator[str]:
         if len(result.tasks) > 1:
             yield f"**{_md(task.label)}: {task.verdict}**"
             yield ""
-        yield "| quantity | verdict | baseline | candidate | drop | limits | n |"
+        yield "| quantity | verdict | baseline | candidate | drop | limits | n (clusters) |"
         yield "|---|---|---:|---:|---:|---:|---:|"
         for one in result.on(task):
             yield (
                 f"| {_md(one.name)} | **{one.verdict}** | {100 * one.baseline:.1f}% "
                 f"| {100 * one.candidate:.1f}% | {100 * one.drop:+.1f} pp "
-                f"| [{100 * one.lower:+.1f}, {100 * one.upper:+.1f}] | {one.n} |"
+                f"| [{100 * one.lower:+.1f}, {100 * one.upper:+.1f}] "
+                f"| {one.n} ({one.clusters}) |"
             )
     yield ""
     yield (
@@ -189,4 +200,5 @@ def _xml(text: str) -> str:
 def _md(text: str) -> str:
     """Text that stays text: model names come from strangers."""
     line = " ".join(text.encode(errors="replace").decode().split())
-    return _MARKDOWN.sub(r"\\\1", line)
+    escaped = _MARKDOWN.sub(r"\\\1", line)
+    return _BLOCK.sub(lambda match: f"{match[0][:-1]}\\{match[0][-1]}", escaped)

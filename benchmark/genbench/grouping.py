@@ -16,7 +16,9 @@ GENERATION = (
     "system", "chat_template", "temperature", "top_p", "max_new_tokens", "stop", "thinking",
     "thinking_budget",
 )  # fmt: skip
-ASKED = ("protocol", "prompt", "feedback", "verify_iters", "samples", "limit")
+#: what a task is loaded with, and what its fingerprint therefore follows
+LOADED = ("protocol", "prompt", "feedback", "limit")
+ASKED = (*LOADED, "verify_iters", "samples")
 
 
 def question_settings(run: StoredRun) -> dict[str, Any]:
@@ -39,15 +41,40 @@ def is_imported(run: StoredRun) -> bool:
 def question_differences(one: StoredRun, other: StoredRun) -> list[str]:
     """How the questions of two runs differ; nothing where they were asked the same."""
     words = (f"in {one.folder}", f"in {other.folder}")
-    for part in ("name", "version", "fingerprint", "cluster"):
-        sides = [getattr(run.results.task, part) for run in (one, other)]
-        if sides[0] != sides[1]:
+    tasks = [run.results.task.model_dump() for run in (one, other)]
+    for part in ("name", "version"):
+        if tasks[0][part] != tasks[1][part]:
             # Of other tasks and versions, everything else differs too.
-            return differences(sides[0], sides[1], f"task.{part}", words)
-    asked = [question_settings(run) for run in (one, other)]
+            return differences(tasks[0][part], tasks[1][part], f"task.{part}", words)
+    asked = _asked_in_both(one, other)
+    found = differences(asked[0], asked[1], "settings", words)
+    if not any(asked[0][name] != asked[1][name] for name in LOADED):
+        for part in ("fingerprint", "cluster"):
+            if tasks[0][part] != tasks[1][part]:
+                return [*differences(tasks[0][part], tasks[1][part], f"task.{part}", words), *found]
+    return found
+
+
+def asked_otherwise(run: StoredRun, other: StoredRun) -> list[str]:
+    """How a run was asked where another one on its task was not: `limit 30`, `prompt reasoned`."""
+    versions = [one.results.task.version for one in (run, other)]
+    if versions[0] != versions[1]:
+        return [f"version {clean(versions[0])}"]
+    here, there = _asked_in_both(run, other)
+    told = [clean(_told(name, value)) for name, value in here.items() if value != there[name]]
+    return told or ["another fingerprint of the task"]
+
+
+def _asked_in_both(one: StoredRun, other: StoredRun) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The settings that decide the questions, as far as both runs know them."""
+    asked = question_settings(one), question_settings(other)
     shared = [name for name in asked[0] if name in asked[1]]
-    settings = [{name: side[name] for name in shared} for side in asked]
-    return differences(settings[0], settings[1], "settings", words)
+    first, second = ({name: side[name] for name in shared} for side in asked)
+    return first, second
+
+
+def _told(name: str, value: Any) -> str:
+    return f"{name} {'none' if value is None else value}"
 
 
 def group_by_questions(runs: Sequence[StoredRun]) -> list[list[StoredRun]]:
@@ -73,7 +100,7 @@ def group_labels(groups: Sequence[Sequence[StoredRun]]) -> list[str]:
         versions = {one.results.task.version for one in alike}
         settings = question_settings(run)
         told = [
-            f"{key} {'none' if value is None else value}"
+            _told(key, value)
             for key, value in settings.items()
             if any(question_settings(one).get(key, value) != value for one in alike)
         ]

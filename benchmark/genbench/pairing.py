@@ -5,6 +5,7 @@ The one place that decides it: equal task, prompts, sampling and instances.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +14,20 @@ from typing import Any
 from genbench.api import StoredRun
 from genbench.errors import GenbenchError, StoreError, UsageError
 from genbench.folders import read_run
-from genbench.grouping import is_imported, other_settings, question_differences
+from genbench.grouping import (
+    checkpoint_key,
+    is_imported,
+    other_settings,
+    question_differences,
+)
 from genbench.labels import clean
 from genbench.scores import ScoredRun, scored
-from genbench.store import RunFolder, differences
+from genbench.store import RunFolder
 from genbench.task import Task
 
 _MOST_NOTED = 6
+_MOST_NAMED = 3
+_LONGEST = 100
 
 
 @dataclass(frozen=True)
@@ -62,8 +70,7 @@ def pair(
     runs = tuple(scored(one, task) for one in stored)
     for run in runs[1:]:
         _refuse_other_instances(runs[0], run)
-    notes = [note for other in stored[1:] for note in _notes(stored[0], other)]
-    return PairedRuns(runs, tuple(dict.fromkeys(notes)), reason)
+    return PairedRuns(runs, tuple(_notes(stored)), reason)
 
 
 def read_checked(folder: Path) -> StoredRun:
@@ -79,11 +86,22 @@ def read_checked(folder: Path) -> StoredRun:
 
 def refuse_the_same(one: StoredRun, other: StoredRun) -> None:
     """Raise UsageError for the same checkpoint under the same settings."""
-    if one.results.settings_hash == other.results.settings_hash:
+    if same_run(one, other):
+        what = "responses" if is_imported(one) else "weights"
         raise UsageError(
-            f"{one.folder} and {other.folder} are the same run: the same weights "
+            f"{one.folder} and {other.folder} are the same run: the same {what} "
             f"({clean(one.results.model.name)}) under the same settings"
         )
+
+
+def same_run(one: StoredRun, other: StoredRun) -> bool:
+    """Whether two runs are of the same checkpoint under the same settings.
+
+    One file of responses that was imported under two names is two checkpoints.
+    """
+    return one.results.settings_hash == other.results.settings_hash and checkpoint_key(
+        one
+    ) == checkpoint_key(other)
 
 
 def refuse_other_questions(one: StoredRun, other: StoredRun) -> None:
@@ -117,21 +135,87 @@ def _refuse_other_instances(one: ScoredRun, other: ScoredRun) -> None:
             )
 
 
-def _notes(one: StoredRun, other: StoredRun) -> Iterator[str]:
-    """What differs and may, as notes: how the answers were computed."""
-    first, second = one.results, other.results
-    words = (f"in {first.model.name}", f"in {second.model.name}")
-    found = differences(other_settings(one), other_settings(other), "settings", words)
-    found += differences(first.sampling, second.sampling, "sampling", words)
-    plans = [run.header.get("execution", {}).get("plan", {}) for run in (one, other)]
-    found += differences(plans[0], plans[1], "execution", words)
-    if found:
-        shown = "; ".join(found[:_MOST_NOTED])
-        if len(found) > _MOST_NOTED:
-            shown += f"; and {len(found) - _MOST_NOTED} more"
-        yield f"{other.folder} was run in another way than {one.folder}: {shown}"
-    if is_imported(one) or is_imported(other):
+@dataclass(frozen=True)
+class _Otherwise:
+    """How the answers of a run were computed in another way than its base's.
+
+    `found` are the differences (path, value of the base, value of the run). Of several backends
+    only the settings count that both have: each computes, and samples, in its own way.
+    """
+
+    backends: tuple[str, str] | None
+    found: tuple[tuple[str, str, str], ...]
+
+
+def _notes(stored: Sequence[StoredRun]) -> Iterator[str]:
+    """What differs and may: how the answers were computed; what holds of several runs once."""
+    base, *others = stored
+    if any(map(is_imported, stored)):
         yield "how imported responses were sampled is not recorded, so it could not be compared"
+    alike: dict[_Otherwise, list[StoredRun]] = {}
+    for other in others:
+        if not is_imported(base) and not is_imported(other):
+            alike.setdefault(_otherwise(base, other), []).append(other)
+    names = {run.results.model.name for run in stored}
+    for how, runs in alike.items():
+        known = [
+            clean(run.results.model.name) if len(names) == len(stored) else str(run.folder)
+            for run in (base, *runs)
+        ]
+        if text := _said(how, known[0], known[1:]):
+            yield text
+
+
+def _otherwise(base: StoredRun, other: StoredRun) -> _Otherwise:
+    backends = base.results.model.backend, other.results.model.backend
+    settings = [other_settings(run) for run in (base, other)]
+    if backends[0] != backends[1]:
+        shared = [
+            name
+            for name, value in settings[0].items()
+            if name not in ("backend", "model_args")
+            and value is not None
+            and settings[1].get(name) is not None
+        ]
+        both = [{name: side[name] for name in shared} for side in settings]
+        return _Otherwise(backends, tuple(_values(both[0], both[1], "settings")))
+    plans = [run.header.get("execution", {}).get("plan", {}) for run in (base, other)]
+    found = [
+        *_values(settings[0], settings[1], "settings"),
+        *_values(base.results.sampling, other.results.sampling, "sampling"),
+        *_values(plans[0], plans[1], "execution"),
+    ]
+    return _Otherwise(None, tuple(found))
+
+
+def _values(one: Any, other: Any, where: str) -> Iterator[tuple[str, str, str]]:
+    """`differences` in parts."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        for key in dict.fromkeys((*one, *other)):
+            yield from _values(one.get(key), other.get(key), f"{where}.{key}")
+    elif one != other:
+        yield where, json.dumps(one)[:_LONGEST], json.dumps(other)[:_LONGEST]
+
+
+def _said(how: _Otherwise, base: str, names: Sequence[str]) -> str:
+    """A note; empty where nothing differs."""
+    several = len(names) > 1
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    who = ", ".join(names[:_MOST_NAMED]) + more
+    items = [
+        f"{path}: {there} in {base}, {here} in {'them' if several else who}"
+        for path, there, here in how.found[:_MOST_NOTED]
+    ]
+    if len(how.found) > _MOST_NOTED:
+        items.append(f"and {len(how.found) - _MOST_NOTED} more")
+    if how.backends is not None:
+        backends = f"the backends differ: {base} was run by {how.backends[0]}, {who} by "
+        return "; ".join([backends + how.backends[1], *items])
+    if not items:
+        return ""
+    return f"{who} {'were' if several else 'was'} run in another way than {base}: " + "; ".join(
+        items
+    )
 
 
 def _task(stored: StoredRun) -> tuple[Task | None, str | None]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from genbench.api import StoredRun
 from genbench.errors import StoreError
 from genbench.records import EpisodeRecord
+from genbench.recount import Recount
 from genbench.results import Results
 from genbench.task import Task
 
@@ -73,10 +74,14 @@ class ScoredRun:
 
 
 def scored(stored: StoredRun, task: Task | None) -> ScoredRun:
+    """The scores of a run. Raises StoreError where its results count otherwise."""
     rows = ScoreRows(stored.results, _stickiness_graders(stored, task))
+    recount = Recount()
     for episode in stored.episodes:
         if not rows.add(episode):
             raise StoreError(f"{stored.folder}: {episode.key} is of no split of results.json")
+        recount.add(episode)
+    recount.check(stored.results, stored.folder)
     return ScoredRun(stored, rows.splits())
 
 

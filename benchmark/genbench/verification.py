@@ -15,9 +15,9 @@ from dataclasses import replace as replaced
 from pathlib import Path
 from typing import Any
 
-from genbench.errors import StoreError, TaskError, UsageError
+from genbench.errors import GenbenchError, ModelError, StoreError, TaskError, UsageError
 from genbench.evaluation import Evaluation, read_results, results_of
-from genbench.models.interface import Identity, LoadOptions
+from genbench.models.interface import Backend, Identity, LoadOptions
 from genbench.records import EpisodeRecord, episode_key
 from genbench.registry import load_task
 from genbench.results_versions import as_of
@@ -32,15 +32,23 @@ _WORDS = ("stored", "recomputed")
 _TRUST = ("trust_remote_code", "allow_pickle")
 
 
+class WeightsError(ModelError):
+    """The weights of a run cannot be had or used here, so that nothing can be replayed."""
+
+
 @dataclass(frozen=True)
 class Verification:
-    """What a check of one run found; `differences` is empty where all agrees."""
+    """What a check of one run found; `differences` is empty where all agrees.
+
+    `not_replayed` says why no episode was played again though some should have been.
+    """
 
     folder: Path
     tier: str
     episodes: int
     regenerated: int
     differences: tuple[str, ...]
+    not_replayed: str | None = None
 
     @property
     def passed(self) -> bool:
@@ -56,14 +64,16 @@ def verify_run(
     model: str | None = None,
     model_args: Mapping[str, str] | None = None,
     device: str = "auto",
+    weights_needed: bool = True,
 ) -> Verification:
     """Check a finished run folder.
 
     `regenerate` episodes, chosen by `seed`, are played again on the weights of `model` (by
     default those that the run names). A run folder is a stranger's word: what it asked for that
     can run code (`trust_remote_code`, `allow_pickle`) is done only if `model_args` ask for it
-    again. Raises StoreError where the folder cannot be read, UsageError and ModelError where the
-    weights cannot be used.
+    again. Raises StoreError where the folder cannot be read, UsageError where its responses came
+    from no weights, WeightsError where these cannot be had or used here; with `weights_needed`
+    false, the last is a sentence in the result's `not_replayed`.
     """
     evaluation = stored_evaluation(folder, task_file)
     found = list(_header_faults(evaluation))
@@ -72,13 +82,18 @@ def verify_run(
         return Verification(folder, "none", 0, 0, tuple(found))
     records, faults = _rescored(evaluation)
     found = faults or list(_result_faults(evaluation, records))
-    replayed = 0
+    replayed, reason = 0, None
     if regenerate and not found:
         chosen = _drawn(records, regenerate, seed)
-        replayed = len(chosen)
-        found = list(_regenerated(evaluation, chosen, model, model_args or {}, device))
+        try:
+            found = list(_regenerated(evaluation, chosen, model, model_args or {}, device))
+            replayed = len(chosen)
+        except WeightsError as error:
+            if weights_needed:
+                raise
+            reason = str(error)
     tier = "none" if found else "regenerated" if replayed else "rescored"
-    return Verification(folder, tier, len(records), replayed, tuple(found[:_MOST_LISTED]))
+    return Verification(folder, tier, len(records), replayed, tuple(found[:_MOST_LISTED]), reason)
 
 
 def stored_evaluation(folder: Path, task_file: str | None = None) -> Evaluation:
@@ -246,8 +261,6 @@ def _regenerated(
     model_args: Mapping[str, str],
     device: str,
 ) -> Iterator[str]:
-    from genbench.models import find_backend, identify
-
     settings = evaluation.settings
     if settings.backend == IMPORTED:
         raise UsageError(
@@ -256,7 +269,7 @@ def _regenerated(
     for name in _TRUST:
         asked = settings.model_args.get(name, "false")
         if asked.lower() != "false" and model_args.get(name) != asked:
-            raise UsageError(
+            raise WeightsError(
                 f"the run was made with {name}={asked}, which can run code that comes with the "
                 f"weights; if you trust them, repeat --model-args {name}={asked}"
             )
@@ -268,8 +281,7 @@ def _regenerated(
         arguments=settings.model_args,
     )
     name = model or evaluation.identity.name
-    backend = find_backend(name, settings.backend)
-    identity = identify(name, backend, options)
+    backend, identity = _weights(name, settings.backend, options)
     fault = differences(
         evaluation.key["model"],
         {
@@ -290,19 +302,43 @@ def _regenerated(
     if fault:
         yield from fault
         return
-    loaded = backend.load(identity, options)
-    try:
-        again = play(
-            evaluation.task,
-            loaded,
-            settings,
-            only=frozenset(record.key for record in records),
-        )
-    finally:
-        loaded.close()
+    again = _played(evaluation, backend, identity, options, records)
     by_key = {(record.split, record.key): record for record in again}
     for record in records:
         yield from _text_faults(record, by_key[record.split, record.key])
+
+
+def _weights(name: str, backend: str, options: LoadOptions) -> tuple[Backend, Identity]:
+    """Raises WeightsError where this machine lacks the backend or the weights."""
+    from genbench.models import find_backend, identify
+
+    try:
+        found = find_backend(name, backend)
+    except GenbenchError as error:
+        raise WeightsError(str(error)) from None
+    try:
+        return found, identify(name, found, options)
+    except ModelError as error:
+        raise WeightsError(str(error)) from None
+
+
+def _played(
+    evaluation: Evaluation,
+    backend: Backend,
+    identity: Identity,
+    options: LoadOptions,
+    records: list[EpisodeRecord],
+) -> list[EpisodeRecord]:
+    """The episodes once more. Raises WeightsError, as where they do not fit in the memory."""
+    only = frozenset(record.key for record in records)
+    try:
+        loaded = backend.load(identity, options)
+        try:
+            return list(play(evaluation.task, loaded, evaluation.settings, only=only))
+        finally:
+            loaded.close()
+    except ModelError as error:
+        raise WeightsError(str(error)) from None
 
 
 def _text_faults(stored: EpisodeRecord, again: EpisodeRecord) -> Iterator[str]:

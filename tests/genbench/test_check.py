@@ -18,6 +18,7 @@ from scipy.stats import binom
 import genbench
 from genbench import gate, stats
 from genbench.changes import Changes
+from genbench.errors import GenbenchError
 from genbench.gate import Drop, check, judge, overall
 from genbench.gate_reports import headline, junit, markdown
 from genbench.importing import import_responses
@@ -441,6 +442,13 @@ def test_no_number_of_pairs_excludes_a_drop_of_nothing(agents, command):
     assert "no number of pairs excludes the allowed drop" in done.stdout
 
 
+def test_a_strict_alpha_can_still_fail_a_large_drop(agents, command):
+    arguments = ["check", agents["memoriser"], "--baseline", agents["oracle"]]
+    done = command(*arguments, "--alpha", "0.0001")
+    assert done.returncode == 1
+    assert done.stdout.startswith("FAIL: ")
+
+
 def test_json_holds_the_verdict_and_nothing_else_is_printed(agents, command):
     done = command("check", agents["memoriser"], "--baseline", agents["oracle"], "--json")
     assert done.returncode == 1
@@ -466,6 +474,7 @@ def test_controls_are_no_part_of_the_gate_and_every_ood_split_is(tmp_path):
         (["--max-drop", "nan"], "--max-drop is a share"),
         (["--max-drop", "-0.1"], "--max-drop is a share"),
         (["--alpha", "0"], "--alpha lies between"),
+        (["--alpha", "1e-5"], "--alpha lies between 0.0001 and 0.5"),
         (["--on-inconclusive", "wran"], "did you mean 'warn'?"),
         (["--junit", "/nowhere/at/all.xml"], "/nowhere/at/all.xml cannot be written"),
     ],
@@ -554,6 +563,23 @@ def test_folders_repeated_options_and_single_runs_say_the_same(grid):
     assert check([*reversed(runs)], baselines) == found
     assert (found.task, found.candidate, found.baseline) == (None, None, None)
     assert gate.GateResult.model_validate_json(found.model_dump_json()) == found
+
+
+def test_baseline_runs_asked_otherwise_are_left_out_and_a_candidates_are_refused(agents, tmp_path):
+    fewer = run("agent:oracle", tmp_path / "fewer", limit=20, verify_iters=1)
+    reasoned = run("agent:oracle", tmp_path / "a", limit=50, verify_iters=1, prompt="reasoned")
+    found = check(agents["memoriser"], [fewer, agents["oracle"], reasoned])
+    assert [one.baseline.folder for one in found.tasks] == [str(agents["oracle"])]
+    assert found.notes == [
+        "left out of gp-ood-rule, as the candidate was not asked so: "
+        f"{fewer} (limit 20); {reasoned} (prompt reasoned)"
+    ]
+    only = f"the baseline was scored on gp-ood-rule only in other ways than {agents['memoriser']} "
+    with pytest.raises(GenbenchError, match=re.escape(only)) as refused:
+        check(agents["memoriser"], [fewer, reasoned])
+    assert f"with limit 20 ({fewer}); prompt reasoned ({reasoned})" in str(refused.value)
+    with pytest.raises(GenbenchError, match=r"settings\.limit: 50 in .*, 20 in "):
+        check([agents["oracle"], fewer], agents["memoriser"])
 
 
 def test_holm_runs_over_the_quantities_of_all_tasks(grid):
@@ -696,15 +722,11 @@ def test_a_hostile_name_stays_text(hostile):
 @pytest.mark.parametrize("name", ["check", "compare"])
 def test_a_hostile_name_breaks_no_output(agents, command, tmp_path, monkeypatch, name, options):
     odd = shutil.copytree(agents["memoriser"], tmp_path / "odd")
-    content = json.loads((odd / "results.json").read_text())
-    content["model"]["name"] = HOSTILE
-    content["model"]["training"] = {
-        "method": "\x1b[31m",
-        "recipe": ["x"],
-        "step": "1",
-        "flops": "?",
-    }
-    (odd / "results.json").write_text(json.dumps(content))
+    training = {"method": "\x1b[31m", "recipe": ["x"], "step": "1", "flops": "?"}
+    for file in ("run.json", "results.json"):
+        content = json.loads((odd / file).read_text())
+        content["model"].update(name=HOSTILE, training=training)
+        (odd / file).write_text(json.dumps(content))
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
     between = ["--baseline"] if name == "check" else []
     runs = [odd, *between, agents["oracle"]]
@@ -755,7 +777,10 @@ def test_the_action_has_the_keys_that_github_requires(action):
 
 
 def play(action, inputs, folder):
-    """The action's scripts in order, as a runner would call them; pip is left out."""
+    """The action's scripts in order, as a runner would call them; pip is left out. What they print
+    goes to `log`, their step summary to `summary`."""
+    temporary = folder / "temporary"
+    temporary.mkdir()
     values = {name: str(one.get("default", "")) for name, one in action["inputs"].items()} | inputs
     outputs, code = {}, 0
     for step in action["runs"]["steps"]:
@@ -773,11 +798,16 @@ def play(action, inputs, folder):
             for name, value in step.get("env", {}).items()
         }
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        environment = os.environ | variables | {"GITHUB_OUTPUT": str(written), "PATH": path}
+        environment = os.environ | variables | {
+            "GITHUB_OUTPUT": str(written), "PATH": path, "RUNNER_TEMP": str(temporary),
+            "GITHUB_STEP_SUMMARY": str(folder / "summary"),
+        }  # fmt: skip
         done = subprocess.run(
             ["bash", "-eo", "pipefail", "-c", step["run"]],
             cwd=folder, env=environment, capture_output=True, text=True, check=False,
         )  # fmt: skip
+        with (folder / "log").open("a") as log:
+            log.write(done.stdout)
         for line in written.read_text().splitlines():
             name, _, value = line.partition("=")
             outputs[f"{step['id']}.outputs.{name}"] = value
@@ -796,6 +826,11 @@ def test_the_actions_scripts_run_and_pass_the_verdict_on(action, agents, tmp_pat
     assert (code, outputs["check.outputs.verdict"]) == (1, "fail")
     assert (tmp_path / outputs["run.outputs.folder"] / "results.json").is_file()
     ElementTree.parse(tmp_path / "genbench-junit.xml")
+    assert "::" not in (tmp_path / "log").read_text()
+    # Temporary files are none of the workspace.
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "genbench-candidate", "genbench-junit.xml", "log", "output", "summary", "temporary",
+    }  # fmt: skip
 
 
 def test_the_actions_scripts_take_several_tasks_and_a_folder_of_baselines(action, tmp_path):
@@ -819,3 +854,39 @@ def test_the_action_refuses_an_output_folder_with_another_run(action, agents, tm
         "run-args": "--limit 50 --verify-iters 1",
     }  # fmt: skip
     assert play(action, inputs, tmp_path)[0] == 2
+    (line,) = re.findall("^::error::.*", (tmp_path / "log").read_text(), re.MULTILINE)
+    assert "holds 2 finished runs" in line
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"model": "agent:oracel"}, "there is no agent 'oracel'; did you mean 'oracle'?"),
+        ({"baseline": "<b>100%</b>"}, "there is no folder <b>100%</b>"),
+    ],
+)
+def test_where_nothing_can_be_judged_the_action_says_why(action, tmp_path, changes, reason):
+    inputs = {
+        "model": "agent:oracle", "task": "gp-ood-rule", "baseline": "nowhere",
+        "run-args": "--limit 2 --verify-iters 1",
+    } | changes  # fmt: skip
+    code, outputs = play(action, inputs, tmp_path)
+    assert code == 2
+    assert "error" in (outputs.get(f"{step}.outputs.verdict") for step in ("run", "check"))
+    (line,) = re.findall("^::error::.*", (tmp_path / "log").read_text(), re.MULTILINE)
+    assert reason.replace("%", "%25") in line
+    summary = (tmp_path / "summary").read_text()
+    assert "### genbench: error" in summary
+    assert reason.replace("<", "&lt;").replace(">", "&gt;") in summary
+
+
+def test_an_inconclusive_verdict_is_a_warning_of_the_action(action, tmp_path):
+    inputs = {
+        "model": "agent:random", "task": "gp-ood-rule", "baseline": str(tmp_path / "baseline"),
+        "run-args": "--limit 10 --verify-iters 1",
+    }  # fmt: skip
+    run("agent:broken", tmp_path / "baseline", limit=10, verify_iters=1)
+    code, outputs = play(action, inputs, tmp_path)
+    assert (code, outputs["check.outputs.verdict"]) == (0, "inconclusive")
+    log = (tmp_path / "log").read_text()
+    assert len(re.findall("^::warning::INCONCLUSIVE: agent:random", log, re.MULTILINE)) == 1

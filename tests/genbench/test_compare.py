@@ -183,7 +183,7 @@ def test_json_and_csv_hold_what_the_table_holds(folders, command, tmp_path):
 def test_training_metadata_are_shown_where_they_are_known(folders, command, tmp_path):
     trained = shutil.copytree(folders["memoriser"], tmp_path / "trained")
     training = {"method": "sft", "step": 400, "flops": 1234567890000}
-    _edit(trained, "results.json", lambda results: results["model"].update(training=training))
+    _edit_both(trained, lambda content: content["model"].update(training=training))
     shown = command("compare", folders["oracle"], trained).stdout
     assert "agent:memoriser (sft, step 400, 1.23e+12 FLOPs)" in shown
 
@@ -199,7 +199,7 @@ def other_version(folder):
 
 
 def _edit_both(folder, how):
-    """The two files say the same of the task and the settings."""
+    """The two files say the same of the task, the settings and the checkpoint."""
     for name in ("run.json", "results.json"):
         _edit(folder, name, how)
 
@@ -240,6 +240,46 @@ def files_of_two_runs(folder):
     _edit(folder, "results.json", lambda results: results["settings"].update(seed=7))
 
 
+def better(folder):
+    """A memoriser that solves nine of ten OOD problems, says its results.json alone."""
+    _edit(
+        folder,
+        "results.json",
+        lambda results: results["splits"]["ood"]["success_rate"].update(value=0.9),
+    )
+
+
+def without_faults(folder):
+    _edit(
+        folder,
+        "results.json",
+        lambda results: results["splits"]["id"]["outcomes"].update(correct=49, empty=1),
+    )
+
+
+def without_gap(folder):
+    _edit(
+        folder,
+        "results.json",
+        lambda results: results["generalization"]["ood"]["gap"].update(value=0.0),
+    )
+
+
+def renamed(folder):
+    _edit(folder, "run.json", lambda header: header["model"].update(name="agent:oracle"))
+
+
+def asked_fewer(folder):
+    """As a run with --limit 30 says of itself."""
+    other_setting(limit=30)(folder)
+    other_fingerprint(folder)
+
+
+def asked_warmer(folder):
+    other_setting(temperature=0.7)(folder)
+    other_fingerprint(folder)
+
+
 def edited(folder):
     with (folder / "episodes.jsonl").open("a") as file:
         file.write("{}\n")
@@ -262,6 +302,12 @@ def edited(folder):
         (other_header_schema, "has the schema version 0"),
         (files_of_two_runs, "are of different runs: settings.seed: 0 in run.json"),
         (edited, "was not made from this episodes.jsonl"),
+        (better, "splits.ood.success_rate.value is 0.9, and 0 by their count; `genbench verify"),
+        (without_faults, "splits.id.outcomes.correct is 49, and 50 by their count"),
+        (without_gap, "generalization.ood.gap.value is 0, and 1 by their count"),
+        (renamed, 'are of different runs: model.name: "agent:oracle" in run.json'),
+        (asked_fewer, "would say nothing of the checkpoints: settings.limit: 50 in"),
+        (asked_warmer, "would say nothing of the checkpoints: task.fingerprint: "),
     ],
 )
 @pytest.mark.parametrize("name", ["compare", "check"])
@@ -278,6 +324,30 @@ def test_what_cannot_be_compared_is_refused_by_name(
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
+
+
+def test_what_explains_another_fingerprint_stands_for_it(folders, tmp_path):
+    other = shutil.copytree(folders["memoriser"], tmp_path / "other")
+    asked_fewer(other)
+    with pytest.raises(GenbenchError) as refused:
+        compare([folders["oracle"], other])
+    assert "fingerprint" not in str(refused.value)
+
+
+def test_one_file_under_three_names_is_three_checkpoints(tmp_path):
+    path = tmp_path / "responses.jsonl"
+    task = genbench.load_task("gp-ood-rule", limit=10)
+    ids = [one.id for split in task.splits.values() for one in split.instances()]
+    path.write_text("".join(json.dumps({"instance_id": one, "response": ""}) + "\n" for one in ids))
+    made = [
+        import_responses(path, task, tmp_path / "runs", model=name)[0].folder.path
+        for name in ("first", "second", "third")
+    ]
+    found = compare(made)
+    assert [one.checkpoint for one in found.checkpoints] == ["second", "third"]
+    copy = shutil.copytree(made[0], tmp_path / "copy")
+    with pytest.raises(GenbenchError, match=r"are the same run: the same responses \(first\)"):
+        compare([made[0], copy])
 
 
 def test_one_run_twice_is_refused(folders, command, tmp_path):
@@ -323,6 +393,31 @@ def test_what_may_differ_is_noted(folders, tmp_path):
     _edit_both(other, lambda content: content["settings"].update(dtype="bfloat16"))
     found = compare([folders["oracle"], other])
     assert 'settings.dtype: null in agent:oracle, "bfloat16" in agent:random' in found.notes[0]
+
+
+def test_what_differs_alike_in_several_runs_is_noted_once(folders, tmp_path):
+    others = []
+    for name in ("a", "b", "c", "d"):
+        others.append(shutil.copytree(folders["random"], tmp_path / name))
+        _edit_both(others[-1], lambda content: content["settings"].update(dtype="bfloat16"))
+        _edit_both(others[-1], lambda content, name=name: content["model"].update(name=name))
+        _edit(others[-1], "results.json", lambda results, name=name: results.update(
+            settings_hash=name * 16))  # fmt: skip
+    assert compare([folders["oracle"], *others]).notes == [
+        "a, b, c and 1 more were run in another way than agent:oracle: settings.dtype: null in "
+        'agent:oracle, "bfloat16" in them'
+    ]
+
+
+def test_of_other_backends_only_that_is_noted(folders, tmp_path):
+    other = shutil.copytree(folders["random"], tmp_path / "other")
+    _edit_both(other, lambda content: content["settings"].update(backend="hf", dtype="float32"))
+    _edit_both(other, lambda content: content["model"].update(backend="hf"))
+    _edit_both(other, lambda content: content.update(sampling={"eos_token_id": [1]}))
+    _edit(other, "run.json", lambda header: header["execution"]["plan"].update(device="cuda"))
+    assert compare([folders["oracle"], other]).notes == [
+        "the backends differ: agent:oracle was run by agent, agent:random by hf"
+    ]
 
 
 def test_samples_of_an_instance_are_its_mean(tmp_path):
@@ -515,6 +610,44 @@ def test_one_task_under_two_limits_is_two_tasks_with_names_of_their_own(grid, tm
     ]  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def ways(tmp_path_factory):
+    """Runs of an oracle on one task, asked in three ways: way -> folder."""
+    output = tmp_path_factory.mktemp("ways")
+    return {
+        "as the others": run("oracle", output / "same", limit=30),
+        "fewer": run("oracle", output / "fewer", limit=20),
+        "reasoned": run("oracle", output / "reasoned", limit=30, prompt="reasoned"),
+    }
+
+
+def test_runs_of_one_side_alone_are_left_out_by_name_where_others_match(grid, ways):
+    memoriser = grid["memoriser", TASKS[0]]
+    found = compare([*ways.values(), memoriser])
+    assert [one.model.name for one in found.checkpoints] == ["agent:memoriser"]
+    assert found.base.folder == str(ways["as the others"])
+    assert found.notes == [
+        "left out of gp-ood-rule, as no other checkpoint was asked so: "
+        f"{ways['fewer']} (limit 20); {ways['reasoned']} (prompt reasoned)"
+    ]
+    found = compare([memoriser, *ways.values()])
+    assert [one.folder for one in found.checkpoints] == [str(ways["as the others"])]
+    assert "as the base, agent:memoriser, was not asked so: " in found.notes[0]
+
+
+def test_a_task_on_which_no_two_runs_were_asked_alike_is_refused_with_the_settings(
+    grid, ways, command
+):
+    others = [ways["fewer"], ways["reasoned"]]
+    memoriser = grid["memoriser", TASKS[0]]
+    done = command("compare", *others, memoriser)
+    assert done.returncode == 2
+    assert (
+        f"the base, agent:oracle, was scored on {TASKS[0]} only in other ways than {memoriser} "
+        f"(limit 30, prompt paper): with limit 20 ({others[0]}); prompt reasoned ({others[1]})"
+    ) in done.stderr
+
+
 # Training seeds
 
 
@@ -536,7 +669,7 @@ def trained(tmp_path_factory):
                 row = {"instance_id": instance, "response": text if solved else f"no {name}"}
                 file.write(json.dumps(row) + "\n")
         folder = import_responses(path, task, output / name)[0].folder.path
-        _edit(folder, "results.json", lambda results: results["model"].update(training=training))
+        _edit_both(folder, lambda content: content["model"].update(training=training))
         return folder
 
     found = {"base": made("base", {"id": 0.5, "ood": 0.5}, None)}
@@ -609,7 +742,7 @@ def test_seeds_are_shown_with_the_number_that_4_points_need(trained, command, tm
 def _trained_otherwise(trained, tmp_path, **changed):
     """A base, and two runs of one method whose records differ in the seed and in this."""
     folders = [shutil.copytree(trained["sft", seed], tmp_path / str(seed)) for seed in (0, 1)]
-    _edit(folders[1], "results.json", lambda results: results["model"]["training"].update(changed))
+    _edit_both(folders[1], lambda content: content["model"]["training"].update(changed))
     return compare([trained["base"], *folders])
 
 

@@ -1,6 +1,7 @@
 """A run from end to end on the reference agents: numbers, bytes, schema, order of arrival."""
 
 import json
+import shutil
 from random import Random
 
 import jsonschema
@@ -9,10 +10,12 @@ import pytest
 import genbench
 from genbench.errors import UsageError
 from genbench.evaluation import execute, prepare
+from genbench.folders import read_run
 from genbench.models.interface import LoadOptions, Model
 from genbench.results import Results
 from genbench.store import RunFolder
 from genbench.task import AGENT_KINDS
+from genbench.verification import verify_run
 
 FILES = ("episodes.jsonl", "results.json")
 
@@ -251,3 +254,49 @@ def test_a_finished_run_is_not_played_again(tmp_path):
     genbench.run("agent:random", "gp-ood-rule", output=tmp_path, limit=5, resume=False)
     assert (folder / "results.json").stat().st_mtime_ns > before
     assert not RunFolder(folder).path.joinpath("journal.jsonl").exists()
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    """A copy of the demo checkpoint, whose record is bound to its weights."""
+    from genbench.models import demo_checkpoints
+
+    return shutil.copytree(demo_checkpoints()["demo/gp-base"], tmp_path / "checkpoint")
+
+
+def recorded(folder, **changed):
+    """The training record beside the weights, as changed."""
+    path = folder / "genbench_training.json"
+    record = json.loads(path.read_text()) | changed
+    path.write_text(json.dumps(record))
+
+
+SHORT = {"limit": 2, "verify_iters": 1, "max_new_tokens": 8}
+
+
+def test_a_training_record_of_other_weights_says_nothing_of_the_checkpoint(checkpoint, tmp_path):
+    recorded(checkpoint, weights_fingerprint="0" * 64)
+    found = genbench.run(str(checkpoint), "gp-ood-rule", output=tmp_path / "other", **SHORT)
+    assert found.contamination.status == "unknown"
+    assert found.model.training is None
+    folder = only_run(tmp_path / "other")
+    header = json.loads((folder / "run.json").read_text())
+    assert header["training_record"]["weights_fingerprint"] == "0" * 64
+    assert header["model"]["training"] is None
+    assert verify_run(folder, regenerate=2).passed
+    # A record that names no weights is taken at its word.
+    recorded(checkpoint, weights_fingerprint=None)
+    found = genbench.run(str(checkpoint), "gp-ood-rule", output=tmp_path / "none", **SHORT)
+    assert found.contamination.status == "declared"
+    assert found.model.training["method"] == "base"
+
+
+def test_a_resumed_run_describes_the_checkpoint_as_it_is_found(checkpoint, tmp_path):
+    genbench.run(str(checkpoint), "gp-ood-rule", output=tmp_path / "runs", **SHORT)
+    folder = only_run(tmp_path / "runs")
+    (folder / "results.json").unlink()
+    recorded(checkpoint, step=7)
+    found = genbench.run(str(checkpoint), "gp-ood-rule", output=tmp_path / "runs", **SHORT)
+    assert found.model.training["step"] == 7
+    assert read_run(folder).results == found
+    assert verify_run(folder).passed

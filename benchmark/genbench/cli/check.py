@@ -107,6 +107,7 @@ def _print(result: GateResult) -> None:
 def _print_task(console: Console, result: GateResult, task: GatedTask) -> None:
     from genbench.cli.layout import Row, print_rows
     from genbench.cli.tables import percent
+    from genbench.gate_reports import p_text
 
     rows = [
         Row(
@@ -117,8 +118,8 @@ def _print_task(console: Console, result: GateResult, task: GatedTask) -> None:
                 percent(one.candidate),
                 f"{100 * one.drop:+.1f} pp",
                 f"{100 * one.lower:+.1f}, {100 * one.upper:+.1f}",
-                _p(one.p_fail_holm),
-                _p(one.p_pass),
+                p_text(one.p_fail_holm),
+                p_text(one.p_pass),
             ),
             one.verdict,
         )
@@ -127,7 +128,3 @@ def _print_task(console: Console, result: GateResult, task: GatedTask) -> None:
     confidence = f"{100 * (1 - result.alpha):g}%"
     titles = ("n", "baseline", "candidate", "drop", f"{confidence} limits", "fail p", "pass p")
     print_rows(console, titles, rows, heads=("quantity", "verdict"))
-
-
-def _p(value: float) -> str:
-    return "<0.001" if value < 0.001 else f"{value:.3f}"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from genbench.leaderboard.published import Published
     from genbench.leaderboard.publishing import Added
 
 leaderboard_app = typer.Typer(
@@ -147,14 +148,26 @@ def check(
     seed: Annotated[
         int | None, typer.Option(min=0, help="Which are drawn; a fresh draw by default.")
     ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PLACE_OR_NAME=PATH",
+            help="Where the weights of a run are, by its folder below --results or its model's "
+            "name; may be repeated.",
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Exit 1, naming the file, where a published run was changed or a table does not follow."""
+    """Exit 1, naming the file, where a published run was changed or a table does not follow.
+
+    Runs whose weights cannot be had here are listed and no fault.
+    """
     import secrets
 
     from genbench.leaderboard.building import check as examine
 
+    weights = _weights_of(model or [], regenerate)
     drawn = secrets.randbelow(2**31) if seed is None else seed
     found = examine(
         Path(boards),
@@ -163,6 +176,7 @@ def check(
         regenerate=regenerate,
         seed=drawn,
         device=device,
+        weights=weights,
         track=_tracked,
     )
     if as_json:
@@ -173,6 +187,9 @@ def check(
             "seed": drawn if found.regenerated else None,
             "files": found.files,
             "faults": list(found.faults),
+            "not_replayed": [
+                {"run": one.place, "reason": one.reason} for one in found.not_replayed
+            ],
         }
         typer.echo(json.dumps(shown, indent=1))
     elif not found.faults:
@@ -187,6 +204,10 @@ def check(
             typer.echo(fault)
         if len(found.faults) > _SHOWN:
             typer.echo(f"and {len(found.faults) - _SHOWN} more (--json lists them)")
+    if found.not_replayed and not as_json:
+        for one in found.not_replayed:
+            typer.echo(f"not replayed: {one.place}: {one.reason}")
+        typer.echo("(--model PLACE_OR_NAME=PATH says where weights are)")
     if found.faults:
         raise typer.Exit(1)
 
@@ -200,6 +221,9 @@ def card(
     update: Annotated[
         bool, typer.Option("--update", help="Put the results into a card that exists.")
     ] = False,
+    name: Annotated[
+        str | None, typer.Option(help="The checkpoint's public name, where the run has a path.")
+    ] = None,
     task: Annotated[
         str | None, typer.Option(help="Where the task file is now, if it has moved.")
     ] = None,
@@ -207,7 +231,7 @@ def card(
     """A run as a Hugging Face model card, with its `model-index` metadata."""
     from genbench.leaderboard.card import card_of, verified_results, write_card
 
-    results = verified_results(Path(run), task_file=task)
+    results = verified_results(Path(run), task_file=task, name=name)
     if output is None:
         typer.echo(str(card_of(results)))
         return
@@ -215,13 +239,32 @@ def card(
     typer.echo(output)
 
 
-def _tracked(folders: Sequence[Path]) -> Iterable[Path]:
-    """The folders with a progress bar on stderr; nothing where stderr is no terminal."""
+def _weights_of(model: Sequence[str], regenerate: int) -> dict[str, str]:
+    """`PLACE_OR_NAME=PATH` as a mapping. Raises UsageError."""
+    from genbench.errors import UsageError
+
+    if model and not regenerate:
+        raise UsageError("--model says where weights are for --regenerate N, which is not given")
+    found: dict[str, str] = {}
+    for text in model:
+        key, _, path = text.partition("=")
+        if not key or not path:
+            raise UsageError(
+                f"--model {text}: it takes PLACE_OR_NAME=PATH, as in org/model=./checkpoint"
+            )
+        if key in found:
+            raise UsageError(f"--model {key} is given twice")
+        found[key] = path
+    return found
+
+
+def _tracked(published: Sequence[Published]) -> Iterable[Published]:
+    """The runs with a progress bar on stderr; nothing where stderr is no terminal."""
     import sys
 
     if not sys.stderr.isatty():
-        return folders
+        return published
     from rich.console import Console
     from rich.progress import track
 
-    return track(folders, "published runs", console=Console(stderr=True), transient=True)
+    return track(published, "published runs", console=Console(stderr=True), transient=True)

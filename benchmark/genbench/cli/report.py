@@ -38,9 +38,9 @@ def report(
         return
     for path in made.skipped:
         typer.echo(f"genbench: {path} is unfinished and left out", err=True)
-    typer.echo(
-        f"{made.runs} runs, {made.episodes:,} episodes, {len(made.files)} files: {made.page}"
-    )
+    counts = {"run": made.runs, "episode": made.episodes, "file": len(made.files)}
+    said = (f"{count:,} {what}{'' if count == 1 else 's'}" for what, count in counts.items())
+    typer.echo(f"{', '.join(said)}: {made.page}")
 
 
 @contextmanager

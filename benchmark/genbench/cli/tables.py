@@ -240,7 +240,7 @@ def _print_generalization(
             f"design effect {found.mde.design_effect:.1f}"
         )
         value = (
-            f"none can be told {given}: too few pairs differ"
+            f"none can be told {given}: the run is too small"
             if found.mde.value is None
             else f"{100 * found.mde.value:.1f} pp with 80% power {given}"
         )

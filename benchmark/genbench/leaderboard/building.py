@@ -9,7 +9,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from genbench.errors import GenbenchError, StoreError
+from genbench.errors import GenbenchError, StoreError, UsageError, closest
 from genbench.leaderboard.definition import Board, load_boards
 from genbench.leaderboard.links import Links
 from genbench.leaderboard.published import (
@@ -23,7 +23,7 @@ from genbench.leaderboard.published import (
 from genbench.leaderboard.rendering import SUFFIXES, index, render
 from genbench.leaderboard.table import Table, table_of
 from genbench.store import write_atomically
-from genbench.verification import verify_run
+from genbench.verification import WeightsError, verify_run
 
 if TYPE_CHECKING:
     from genbench.leaderboard.site import Site
@@ -89,13 +89,26 @@ def rendered(tables: Sequence[Table], boards_folder: Path, root: Path) -> dict[s
 
 
 @dataclass(frozen=True)
+class NotReplayed:
+    """A published run whose episodes could not be played again here, and why."""
+
+    place: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Checked:
-    """What a check looked at, and each fault as a sentence that names its file."""
+    """What a check looked at, and each fault as a sentence that names its file.
+
+    A run that was not replayed, as its weights cannot be had here, is no fault: its responses were
+    scored again like all others'.
+    """
 
     runs: int
     regenerated: int
     files: int
     faults: tuple[str, ...]
+    not_replayed: tuple[NotReplayed, ...] = ()
 
 
 def check(
@@ -106,26 +119,32 @@ def check(
     regenerate: int = 0,
     seed: int = 0,
     device: str = "auto",
-    track: Track[Path] = _untracked,
+    weights: Mapping[str, str] | None = None,
+    track: Track[Published] = _untracked,
 ) -> Checked:
     """Score every published run again and compare the committed tables with rebuilt ones.
 
     With `regenerate`, so many episodes of each run of that tier are played again on its weights
-    too. Raises BoardError and UsageError where a board is wrong or unknown.
+    too; `weights` says where they are, by the run's place below `root` or by its model's name.
+    Raises BoardError and UsageError where a board is wrong or unknown, or what `weights` names.
     """
     boards = load_boards(boards_folder, names)
     folders, faults = survey(root)
     published: list[Published] = []
-    regenerated = 0
-    for folder in track(folders):
+    for folder in folders:
         found = audit(folder, root)
-        if not found:
-            one = read_published(folder, root)
-            wanted = regenerate if one.record.tier == "regenerated" else 0
-            found, played = _replayed(one, wanted, seed, device)
-            regenerated += played
-            published.append(one)
         faults += found
+        if not found:
+            published.append(read_published(folder, root))
+    given = _by_place(weights or {}, published, root, complete=len(published) == len(folders))
+    regenerated, not_replayed = 0, []
+    for one in track(published):
+        wanted = regenerate if one.record.tier == "regenerated" else 0
+        found, played, reason = _replayed(one, wanted, seed, device, given.get(one.place))
+        regenerated += played
+        faults += found
+        if reason is not None:
+            not_replayed.append(NotReplayed(one.place, reason))
     faults += repeated(published)
     # Under runs that are not sound the tables mean nothing.
     files: Mapping[str, bytes] = {}
@@ -138,23 +157,56 @@ def check(
         for name, content in files.items():
             fault = _stale(boards_folder / name, content)
             faults += [fault] if fault else []
-    return Checked(len(folders), regenerated, len(files), tuple(faults))
+    return Checked(len(folders), regenerated, len(files), tuple(faults), tuple(not_replayed))
+
+
+def _by_place(
+    weights: Mapping[str, str], published: Sequence[Published], root: Path, *, complete: bool
+) -> dict[str, str]:
+    """Place -> where its weights are; a place goes before a name. Raises UsageError."""
+    asked = {key.removeprefix(f"{root.as_posix()}/").rstrip("/"): key for key in weights}
+    known = {text for one in published for text in (one.place, one.results.model.name)}
+    for key, written in asked.items():
+        if key not in known and complete:
+            raise UsageError(
+                f"--model {written}={weights[written]}: no published run has this place or name; "
+                f"{closest(key, known)}"
+            )
+    return {
+        one.place: weights[asked[key]]
+        for one in published
+        for key in (one.results.model.name, one.place)
+        if key in asked
+    }
 
 
 def _replayed(
-    published: Published, regenerate: int, seed: int, device: str
-) -> tuple[list[str], int]:
+    published: Published, regenerate: int, seed: int, device: str, weights: str | None
+) -> tuple[list[str], int, str | None]:
+    """Faults, the number of episodes that were played again, and why none could be.
+
+    Raises UsageError where the weights that were given cannot be used.
+    """
     folder, record = published.folder, published.record
     try:
-        found = verify_run(folder, regenerate=regenerate, seed=seed, device=device)
+        found = verify_run(
+            folder,
+            regenerate=regenerate,
+            seed=seed,
+            device=device,
+            model=weights,
+            weights_needed=weights is not None,
+        )
+    except WeightsError as error:
+        raise UsageError(f"--model {published.place}={weights}: {error}") from None
     except GenbenchError as error:
-        return [str(error)], 0
+        return [str(error)], 0, None
     faults = [f"{folder}: {difference}" for difference in found.differences[:1]]
     if len(found.differences) > 1:
         faults[0] += f" (and {len(found.differences) - 1} more: genbench verify lists them)"
     if found.passed and found.episodes != record.episodes:
         faults.append(f"{folder}: {found.episodes} episodes, {record.episodes} when published")
-    return faults, found.regenerated
+    return faults, found.regenerated, found.not_replayed
 
 
 def _stale(path: Path, content: bytes) -> str | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from genbench.errors import GenbenchError, UsageError
 from genbench.evaluation import read_results
 from genbench.leaderboard.formats import in_full, markdown
+from genbench.leaderboard.naming import named
 from genbench.leaderboard.publishing import RefusedError
 from genbench.results import DifferenceResult, Rate, Results
 from genbench.settings import IMPORTED
@@ -28,9 +29,15 @@ class CardError(GenbenchError):
     """A model card cannot be read or written."""
 
 
-def verified_results(run: Path, *, task_file: str | None = None) -> Results:
-    """The results of a finished run that follow from its responses. Raises RefusedError."""
-    results = read_results(run)
+def verified_results(
+    run: Path, *, task_file: str | None = None, name: str | None = None
+) -> Results:
+    """The results of a finished run that follow from its responses, under a public name.
+
+    Raises RefusedError where they do not follow, UsageError where the run's own name for its
+    checkpoint is a path and no other is given.
+    """
+    results = named(read_results(run), name)
     found = verify_run(run, task_file=task_file)
     if not found.passed:
         raise RefusedError(f"{run} does not reproduce and goes on no card: {found.differences[0]}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from genbench.labels import inert
 from genbench.leaderboard.values import Value
 from genbench.results import DifferenceResult, Rate
 
@@ -14,7 +15,6 @@ _MARKDOWN = str.maketrans(
 )
 _LINK = re.compile(r"(?i)(?<=[a-z]):(?=//)|(?<=www)\.")  # GitHub makes links of bare addresses
 _BLOCK = re.compile(r"^([-+#=]|\d+[.)])")
-_FORMULA = ("=", "+", "-", "@")
 _LONGEST = 120
 
 
@@ -34,8 +34,7 @@ def markdown(text: str, longest: int = _LONGEST) -> str:
 
 def cell(text: str) -> str:
     """Text that a spreadsheet does not take for a formula."""
-    line = plain(text)
-    return f"'{line}" if line.startswith(_FORMULA) else line
+    return inert(plain(text))
 
 
 def main_part(value: Value, *, as_percent: bool = False) -> str:

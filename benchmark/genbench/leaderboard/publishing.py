@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ from genbench.errors import GenbenchError, StoreError, UsageError
 from genbench.evaluation import read_results
 from genbench.leaderboard.definition import Board
 from genbench.leaderboard.eligibility import refusals
+from genbench.leaderboard.naming import public
 from genbench.leaderboard.published import (
     FILES,
     STAGING,
@@ -82,7 +82,7 @@ def add(
         raise UsageError(f"{run} is published already")
     results, header = _finished(run)
     _check_task(results, header)
-    results, header = _public(results, header, name)
+    results, header = public(results, header, name)
     # What costs nothing to see is said before episodes are played again.
     taken, refused = _taken_by(boards, results, "regenerated" if regenerate else "rescored")
     older = _older(results, root)
@@ -181,54 +181,6 @@ def _older(results: Results, root: Path) -> list[Path]:
 
 
 # -- what is published ----------------------------------------------------------------------------
-
-_LOCAL = re.compile(r"[/~]|\.{1,2}/|[A-Za-z]:[\\/]|\\\\|file:")
-_PROSE = ("system", "stop", "prompt", "first_prompt")  # texts may begin with a slash
-
-
-def _public(
-    results: Results, header: Mapping[str, Any], name: str | None
-) -> tuple[Results, dict[str, Any]]:
-    """Both files under the public name. Raises UsageError where a path of this machine is left."""
-    if name is not None:
-        if not name.strip():
-            raise UsageError("--name: an empty name names nothing")
-        results = results.model_copy(
-            update={"model": results.model.model_copy(update={"name": name})}
-        )
-        header = {**header, "model": {**header["model"], "name": name}}
-    execution = dict(header["execution"])
-    if "source" in execution:  # the file that responses were imported from
-        execution["source"] = Path(str(execution["source"])).name
-    public = {**header, "execution": execution}
-    raw = results.model_dump(mode="json")
-    kept = {key: raw[key] for key in ("model", "task", "settings", "sampling")}
-    for where, text in [*_local(public, f"{RUN}: "), *_local(kept, f"{RESULTS}: ")]:
-        advice = (
-            "publish it under a name with --name"
-            if where.endswith("model.name")
-            else "nobody else could use it: make the run with a hub id or a relative path"
-        )
-        raise UsageError(f"{where} is '{text}', a path of this machine; {advice}")
-    return results, public
-
-
-def _local(value: Any, where: str) -> Iterator[tuple[str, str]]:
-    """The texts below `value` that are paths of this machine, and their places."""
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            if key not in _PROSE:
-                yield from _local(item, f"{where}{'' if where.endswith(' ') else '.'}{key}")
-    elif isinstance(value, list | tuple):
-        for index, item in enumerate(value):
-            yield from _local(item, f"{where}[{index}]")
-    elif isinstance(value, str) and (_LOCAL.match(value) or _at_home(value)):
-        yield where, value
-
-
-def _at_home(text: str) -> bool:
-    home = str(Path.home())
-    return len(home) > 1 and f"{home}{os.sep}" in text
 
 
 def _write(

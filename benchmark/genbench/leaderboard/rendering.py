@@ -7,6 +7,7 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
+from genbench.labels import inert
 from genbench.leaderboard.definition import Board
 from genbench.leaderboard.formats import cell, in_full, markdown
 from genbench.leaderboard.links import Links
@@ -127,13 +128,13 @@ def _csv(table: Table) -> str:
 def _csv_row(section: Section, row: Row) -> list[Any]:
     published = row.published
     cells: list[Any] = [
-        section.task,
-        published.results.task.version,
+        cell(section.task),
+        cell(published.results.task.version),
         "ref" if row.rank is None else row.rank,
         "yes" if row.tied else "",
         cell(row.name),
-        published.results.model.backend,
-        published.results.model.weights_fingerprint or "",
+        cell(published.results.model.backend),
+        cell(published.results.model.weights_fingerprint or ""),
     ]
     for value in row.cells:
         if isinstance(value, Rate):
@@ -148,8 +149,8 @@ def _csv_row(section: Section, row: Row) -> list[Any]:
         published.record.tier,
         published.record.regenerated,
         published.results.contamination.status,
-        published.results.genbench_version,
-        published.place,
+        cell(published.results.genbench_version),
+        inert(published.place),
     ]
 
 

@@ -76,6 +76,12 @@ class Identity:
     location: str | None = None
 
 
+def of_other_weights(training: Mapping[str, Any] | None, weights_fingerprint: str | None) -> bool:
+    """Whether a training record names weights, and they are not these."""
+    named = None if training is None else training.get("weights_fingerprint")
+    return named is not None and named != weights_fingerprint
+
+
 @dataclass(frozen=True)
 class LoadOptions:
     """How a checkpoint is loaded; `arguments` are the backend's own (`--model-args`)."""

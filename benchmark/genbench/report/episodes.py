@@ -12,6 +12,7 @@ from typing import Any
 
 from genbench.errors import StoreError
 from genbench.records import EpisodeRecord, Turn
+from genbench.recount import Recount
 from genbench.report.chunks import PieceStore, script_json
 from genbench.report.conversations import Conversations
 from genbench.report.curves import flops_of
@@ -85,7 +86,7 @@ def collect(
     groups: list[Group], conversations: list[Conversations], pieces: PieceStore
 ) -> Collected:
     """Read every episode once; its text goes to `pieces`. Raises StoreError where a file is
-    damaged or is not the one that its run's results were computed from."""
+    damaged, is not the one that its run's results were computed from, or counts otherwise."""
     index = EpisodeIndex()
     scores = {}
     number = 0
@@ -114,6 +115,7 @@ def _collect_run(
     texts: list[str] = []
     size = 0
     begun = len(index)
+    recount = Recount()
 
     def flush() -> None:
         if texts:
@@ -127,6 +129,7 @@ def _collect_run(
                 f"{run.folder / EPISODES}: the split '{clean(episode.split)}' of episode "
                 f"{len(index) - begun + 1} is none of {RESULTS}"
             )
+        recount.add(episode)
         if scores is not None:
             scores.add(episode)
         index.run.append(number)
@@ -146,6 +149,7 @@ def _collect_run(
             flush()
             size = 0
     flush()
+    recount.check(run.results, run.folder)
 
 
 def _turn(turn: Turn, before: list[list[Any]] | None) -> list[Any]:

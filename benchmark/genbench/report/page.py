@@ -151,7 +151,7 @@ def _detectable(rows: Sequence[Row]) -> str:
     if not values:
         return ""
     if not known:
-        return "No gap could have been told with 80% power by these runs: too few pairs differ."
+        return "No gap could have been told with 80% power by these runs: they are too small."
     low, high = points(min(known)).lstrip("+"), points(max(known)).lstrip("+")
     some = "" if len(known) == len(values) else " (some runs could have told none)"
     size = high if low == high else f"{low} to {high}"

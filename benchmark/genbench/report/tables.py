@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from genbench.labels import inert
 from genbench.report.curves import flops_of
 from genbench.report.loading import Group, ReportRun
 from genbench.report.text import clean, interval, p_value, percent, points
@@ -93,7 +94,7 @@ def _n(row: Row) -> Shown:
     samples = row.run.settings.samples
     clusters = f"{_pair(row.id_split.clusters, row.ood_split.clusters)} clusters"
     return Shown(
-        f"{n} x {samples} samples" if samples > 1 else n,
+        f"{n} x {samples}" if samples > 1 else n,
         clusters,
         min(row.id_split.n, row.ood_split.n),
     )
@@ -112,7 +113,7 @@ def _two_shares(inside: float | None, out: float | None) -> Shown:
 def _contamination(row: Row) -> Shown:
     found = row.run.results.contamination
     seen = _seen(row.run)
-    return Shown(found.status, "" if seen is None else f"{seen} problems seen", found.status)
+    return Shown(found.status, "" if seen is None else f"{seen:,} seen", found.status)
 
 
 _SUCCESS = "success at the first attempt, 95% interval"
@@ -175,10 +176,10 @@ HEADLINE = (
         "first responses cut off at the token limit",
         lambda row: _two_shares(row.id_split.truncated.value, row.ood_split.truncated.value),
     ),
-    Column("n", "instances a split, and clusters: the units of independence", _n),
+    Column("n", "instances a split (x samples), and clusters: the units of independence", _n),
     Column(
         "contamination",
-        "whether the checkpoint's training record excludes these problems",
+        "what is known of the training data, and how many of these problems were in them",
         _contamination,
         numeric=False,
     ),
@@ -230,12 +231,8 @@ def csv_text(rows: Iterable[Mapping[str, Cell]], columns: Sequence[str]) -> str:
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(columns)
     for row in rows:
-        writer.writerow([_inert(row.get(column)) for column in columns])
+        writer.writerow([inert(row.get(column)) for column in columns])
     return buffer.getvalue()
-
-
-def _inert(value: Cell) -> Cell:
-    return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@\t\r" and value else value
 
 
 def _identity(group: Group, run: ReportRun) -> dict[str, Cell]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,17 +47,27 @@ def minimum_detectable_difference(
 ) -> float | None:
     """The smallest true |difference| that the exact McNemar test finds with probability `power`.
 
-    None where even difference = discordance (all that differ, differ one way) is found less
-    often. With `design_effect` d, the n pairs count as floor(n / d) independent ones (Kish 1965).
+    `discordance` is the share of pairs that differ without such a difference, as seen in a run; a
+    larger difference brings its own, and then all pairs that differ, differ one way. None where
+    not even a difference of 1 is found. With `design_effect` d, the n pairs count as floor(n / d)
+    independent ones (Kish 1965).
     """
     _check(discordance, alpha, power, design_effect)
-    region = _region(int(n / design_effect), discordance, alpha)
-    if region.power(discordance) < power:
-        return None
-    missed, found = 0.0, discordance
+    pairs = int(n / design_effect)
+    region = _region(pairs, discordance, alpha)
+    if region.power(discordance) >= power:
+        return _smallest(0.0, discordance, lambda value: region.power(value) >= power)
+
+    def found(difference: float) -> bool:
+        return _region(pairs, difference, alpha).power(difference) >= power
+
+    return _smallest(discordance, 1.0, found) if found(1.0) else None
+
+
+def _smallest(missed: float, found: float, is_found: Callable[[float], bool]) -> float:
     for _ in range(_BISECTIONS):
         middle = (missed + found) / 2
-        if region.power(middle) >= power:
+        if is_found(middle):
             found = middle
         else:
             missed = middle
@@ -113,15 +124,16 @@ def design_effect(scores_or_differences: ArrayLike, clusters: Labels) -> float:
     """How many times larger clustering makes the variance of the mean (Kish 1965).
 
     The cluster-robust variance over s^2 / n. The floor is 1.0: a value below would credit a
-    chance balance between clusters. 1.0 too where all values are equal; with one cluster, about
-    which nothing is known, n (the instances count as one).
+    chance balance between clusters. Where all values are equal it is undefined, and the answer its
+    conservative end, n over the number of clusters (the instances of a cluster count as one), as
+    in every interval of this package.
     """
     data = clustered(
         scores_or_differences, clusters, low=-math.inf, high=math.inf, name="the values"
     )
-    if data.clusters == 1:
-        return float(data.n)
-    return 1.0 if data.all_equal else data.variance_of_mean() / data.independent_variance()
+    if data.clusters == 1 or data.all_equal:
+        return data.n / data.clusters
+    return data.variance_of_mean() / data.independent_variance()
 
 
 @dataclass(frozen=True)

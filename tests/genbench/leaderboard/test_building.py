@@ -9,8 +9,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from small_board import HOSTILE, forge, write_board
+from small_board import HOSTILE, agent, forge, write_board
 
+import genbench
 from genbench.leaderboard.formats import cell, markdown, plain
 
 ROOT = Path(__file__).parents[3]
@@ -228,6 +229,71 @@ def test_a_claimed_tier_with_its_digest_makes_the_tables_stale(repository, place
     done = command("leaderboard", "check", *places)
     assert done.returncode == 1
     assert "does not follow from the results" in done.stdout
+
+
+@pytest.fixture
+def private(tiny_llama, copy_of, tmp_path, command):
+    """A board with a run of a checkpoint that only its maker has, and one of an agent; the
+    checkpoint's folder, and the options that name the board's folders."""
+    write_board(tmp_path / "leaderboards", eligibility={})
+    places = ["--results", tmp_path / "results", "--boards", tmp_path / "leaderboards"]
+    weights = copy_of(tiny_llama, "mine")
+    settings = {"limit": 2, "verify_iters": 1}
+    genbench.run(str(weights), "gp-ood-rule", output=tmp_path / "r", max_new_tokens=8, **settings)
+    (folder,) = (tmp_path / "r").glob("*/*/*")
+    for run, more in (
+        (folder, ["--name", "me/x"]),
+        (agent(tmp_path / "oracle", **settings), []),
+    ):
+        done = command("leaderboard", "add", run, *places, "--regenerate", "3", *more)
+        assert done.returncode == 0, done.stderr
+    assert command("leaderboard", "build", *places).returncode == 0
+    return weights, places
+
+
+def test_a_run_whose_weights_are_not_here_is_listed_and_no_fault(private, command, tmp_path):
+    weights, places = private
+    replay = ["leaderboard", "check", *places, "--regenerate", "3"]
+    done = command(*replay)
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"not replayed: me__x/gp-ood-rule/\w+: .*'?me/x", done.stdout)
+    assert "(3 episodes played again" in done.stdout
+    shown = json.loads(command(*replay, "--json").stdout)
+    assert (shown["passed"], shown["regenerated"]) == (True, 3)
+    ((place, reason),) = [(one["run"], one["reason"]) for one in shown["not_replayed"]]
+    assert reason
+
+    for key in ("me/x", place, f"{tmp_path / 'results'}/{place}/"):
+        found = json.loads(command(*replay, "--model", f"{key}={weights}", "--json").stdout)
+        assert (found["passed"], found["regenerated"], found["not_replayed"]) == (True, 6, [])
+
+
+def test_what_was_tampered_with_fails_though_the_weights_are_not_here(private, command, tmp_path):
+    _, places = private
+    (folder,) = (tmp_path / "results" / "me__x").glob("*/*")
+    forge(folder, "verification.json", '"episodes": 8', '"episodes": 9')
+    done = command("leaderboard", "check", *places, "--regenerate", "3")
+    assert done.returncode == 1
+    assert "8 episodes, 9 when published" in done.stdout
+    assert "not replayed: me__x/" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("model", "code", "message"),
+    [
+        ("me/x=./nowhere", 2, "--model me__x/"),
+        ("me/y=./mine", 2, "no published run has this place or name; did you mean 'me/x'?"),
+        ("me/x", 2, "it takes PLACE_OR_NAME=PATH"),
+        ("me/x=demo/gp-base", 1, "of demo/gp-base"),
+    ],
+)
+def test_weights_that_are_named_must_be_there_and_the_runs_own(
+    private, command, model, code, message
+):
+    _, places = private
+    done = command("leaderboard", "check", *places, "--regenerate", "3", "--model", model)
+    assert done.returncode == code
+    assert message in done.stdout + done.stderr
 
 
 def test_regenerating_in_the_check_exposes_invented_responses(repository, places, command):

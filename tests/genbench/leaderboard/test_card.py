@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 from huggingface_hub import ModelCard
-from small_board import HOSTILE
+from small_board import HOSTILE, imported
 
 from genbench.evaluation import read_results
 
@@ -90,3 +90,16 @@ def test_an_edited_run_goes_on_no_card(runs, tmp_path, command):
     done = command("leaderboard", "card", folder)
     assert done.returncode == 1
     assert "goes on no card" in done.stderr
+
+
+def test_a_model_named_by_its_path_goes_on_a_card_under_a_public_name_alone(tmp_path, command):
+    folder = imported(tmp_path / "m", "/data/checkpoints/step-100", (0.5, 0.5), limit=2)
+    done = command("leaderboard", "card", folder)
+    assert done.returncode == 2
+    assert "model.name is '/data/checkpoints/step-100', a path of this machine" in done.stderr
+    assert "publish it under a name with --name" in done.stderr
+    assert done.stdout == ""
+    named = command("leaderboard", "card", folder, "--name", "org/step-100")
+    assert named.returncode == 0, named.stderr
+    assert ModelCard(named.stdout).data.model_name == "org/step-100"
+    assert "/data" not in named.stdout

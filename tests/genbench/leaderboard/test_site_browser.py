@@ -2,6 +2,7 @@
 
 import json
 import time
+from pathlib import Path
 
 import chromium
 import pytest
@@ -10,6 +11,7 @@ from small_board import CROWD, HOSTILE, HOSTILE_RESPONSE, ROWS, TASK
 from genbench.leaderboard.formats import plain
 
 pytestmark = pytest.mark.browser
+BOARDS = Path(__file__).parents[3] / "leaderboards"
 
 
 @pytest.fixture(scope="module")
@@ -240,6 +242,44 @@ def test_light_dark_narrow_and_paper_all_fit(site):
     finally:
         site.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
         chromium.emulate(site, prefers_color_scheme="light")
+
+
+@pytest.mark.parametrize(("width", "cut_off"), [(1300, False), (700, True)])
+def test_1300_pixels_show_every_column_of_the_committed_board(site, width, cut_off):
+    site.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False},
+    )
+    try:
+        site.get((BOARDS / "gp-ood-rule.html").as_uri())
+        wide = "document.querySelector('.scroll').scrollWidth"
+        shown = "document.querySelector('.scroll').clientWidth"
+        wait_for(site, f"({wide} > {shown}) === {str(cut_off).lower()}")
+        wait_for(site, f"document.querySelector('.hint').hidden === {str(not cut_off).lower()}")
+    finally:
+        site.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_long_names_leave_the_filters_and_the_list_of_episodes_in_shape(site):
+    site.get((site.site / "tasks" / TASK / "index.html").as_uri())
+    widths = script(
+        site, "return [...document.querySelectorAll('#filters label')].map(one => one.offsetWidth)"
+    )
+    assert max(widths) <= 320
+    options = script(
+        site, "return [...document.getElementById('filter-run').options].map(one => one.text)"
+    )
+    script(
+        site,
+        "const select = document.getElementById('filter-run'); select.selectedIndex = arguments[0];"
+        "select.dispatchEvent(new Event('change', {bubbles: true}))",
+        options.index("x" * 200),
+    )
+    cell = "document.querySelector('#list tbody td')"
+    text, title = script(site, f"return [{cell}.textContent, {cell}.title]")
+    assert title == "x" * 200
+    assert (len(text), "…" in text) == (44, True)
+    assert script(site, f"return {cell}.getElementsByTagName('small').length") == 0
 
 
 def test_no_error_is_logged_and_nothing_is_asked_of_a_network(site):

@@ -60,15 +60,16 @@ def column(page, number):
     )
 
 
-def choose(page, name, text):
+def choose(page, name, text, event="input"):
     script(
         page,
         "const select = document.getElementById(arguments[0]);"
         "const found = [...select.options].find(option => option.text === arguments[1]);"
         "select.value = arguments[1] === '' ? '' : found.value;"
-        "select.dispatchEvent(new Event('input', {bubbles: true}))",
+        "select.dispatchEvent(new Event(arguments[2], {bubbles: true}))",
         name,
         text,
+        event,
     )
 
 
@@ -134,6 +135,22 @@ def test_filters_narrow_the_list_and_the_next_page_follows_on(page):
     assert set(listed(page, 3)) == {"correct"}
     choose(page, "filter-solved", "not solved")
     assert listed(page, 3) == []
+
+
+def test_a_choice_that_is_told_of_as_a_change_filters_and_is_in_the_address_at_once(page):
+    choose(page, "filter-split", "ood", "change")
+    assert set(listed(page, 1)) == {"ood"}
+    assert "split=ood" in script(page, "return location.hash")
+
+
+def test_the_section_of_a_checkpoint_stands_on_one_line(page):
+    heights = script(
+        page,
+        "return [...document.querySelectorAll('#list td:first-child small')]"
+        ".map(one => one.clientHeight / parseFloat(getComputedStyle(one).fontSize))",
+    )
+    assert len(heights) == 25
+    assert max(heights) < 2
 
 
 def test_the_text_of_an_instance_filters_too(page):
@@ -240,7 +257,9 @@ def test_hostile_names_and_responses_stay_text(page):
         "document.querySelector('#episode .message.assistant pre').textContent)",
     )
     assert json.loads(shown) == report_runs.HOSTILE_RESPONSE
-    assert set(listed(page, 0)) == {f"{report_runs.HOSTILE_NAME} · gp-ood-rule 1.0"}
+    assert set(listed(page, 0)) == {f"{report_runs.HOSTILE_NAME}gp-ood-rule 1.0"}
+    title = script(page, "return document.querySelector('#list tbody td').title")
+    assert title == f"{report_runs.HOSTILE_NAME} · gp-ood-rule 1.0"
     assert script(page, "return document.title") == "genbench report"
     assert script(page, "return document.querySelectorAll('#episode img, #list img').length") == 0
     assert script(page, "return document.querySelectorAll('body script:not([type])').length") == 1
@@ -257,6 +276,29 @@ def test_a_script_put_into_the_page_does_not_run(page):
     assert script(page, "return document.title") == "genbench report"
     script(page, "document.body.lastElementChild.remove()")
     page.get_log("browser")  # the refusal is logged, as it should be
+
+
+def cut_off(page, width):
+    """Whether the tables are wider than they are shown, and whether a line above each says so."""
+    try:
+        page.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride",
+            {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False},
+        )
+        time.sleep(0.3)  # an observer tells of the new size
+        return script(
+            page,
+            "return [...document.querySelectorAll('.hint')].map(hint => ["
+            "hint.nextElementSibling.scrollWidth > hint.nextElementSibling.clientWidth,"
+            " !hint.hidden])",
+        )
+    finally:
+        page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_1300_pixels_show_every_column_and_a_narrow_page_says_that_there_are_more(page):
+    assert {tuple(found) for found in cut_off(page, 1300)} == {(False, False)}
+    assert {tuple(found) for found in cut_off(page, 700)} == {(True, True)}
 
 
 def test_dark_light_and_narrow_all_fit(page):

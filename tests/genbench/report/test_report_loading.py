@@ -99,6 +99,24 @@ def header_of_another_run(folder):
     edit(folder / "run.json", lambda found: found["settings"].update(verify_iters=4))
 
 
+def raise_a_rate(folder):
+    edit(
+        folder / "results.json",
+        lambda found: found["splits"]["ood"]["success_rate"].update(value=0.9),
+    )
+
+
+def raise_a_rate_at_viter(folder):
+    edit(
+        folder / "results.json",
+        lambda found: found["splits"]["ood"]["success_at"]["3"].update(value=0.9),
+    )
+
+
+def rename_the_checkpoint(folder):
+    edit(folder / "run.json", lambda found: found["model"].update(name="other"))
+
+
 def settings_of_nothing(folder):
     edit(folder / "results.json", lambda found: found.update(settings={}))
 
@@ -127,12 +145,23 @@ def drop_episodes(folder):
     [
         cut_results, drop_header, drop_a_number, put_a_nan, put_an_impossible_p, drop_a_split,
         header_of_another_run, settings_of_nothing, tear_the_last_line, change_a_response,
-        put_no_episode, drop_episodes,
+        put_no_episode, drop_episodes, raise_a_rate, raise_a_rate_at_viter, rename_the_checkpoint,
     ],
 )  # fmt: skip
 def test_a_damaged_run_is_refused_by_name(command, copy, tmp_path, damage):
     damage(copy)
     assert str(copy) in refused(command, copy, tmp_path / "out")
+
+
+def test_a_rate_that_its_episodes_do_not_have_is_named(command, copy, tmp_path):
+    raise_a_rate(copy)
+    message = refused(command, copy, tmp_path / "out")
+    assert "splits.ood.success_rate.value is 0.9, and " in message
+    assert f"`genbench verify {copy}` says what was changed" in message
+
+
+def test_one_run_is_said_to_be_one(command, copy, tmp_path):
+    assert command("report", copy, "--output", tmp_path / "out").stdout.startswith("1 run, 96 ")
 
 
 @pytest.mark.parametrize(

@@ -120,6 +120,16 @@ def test_250_pairs_detect_what_the_design_states(discordance, expected):
     assert mcnemar_power(250, discordance, found) >= 0.799
 
 
+@pytest.mark.parametrize("discordance", [1 / 250, 0.02])
+def test_a_difference_larger_than_the_discordance_seen_brings_its_own(discordance):
+    """A run in which next to nothing differs would show a small gap, not none."""
+    found = minimum_detectable_difference(250, discordance)
+    assert discordance < found < 0.06
+    assert mcnemar_power(250, found, found) >= 0.8
+    assert mcnemar_power(250, found - 1e-4, found - 1e-4) < 0.8
+    assert minimum_detectable_difference(3, discordance) is None
+
+
 def test_a_difference_of_nothing_is_found_at_most_alpha_often():
     assert 0.01 < mcnemar_power(250, 0.2, 0.0) <= 0.05
 

@@ -30,6 +30,13 @@ function sorter(table) {
 }
 document.querySelectorAll("table").forEach(sorter);
 
+// Where a table is cut off at the side, a line above it says so.
+for (const scroll of document.querySelectorAll(".scroll")) {
+  new ResizeObserver(() => {
+    scroll.previousElementSibling.hidden = scroll.scrollWidth <= scroll.clientWidth + 1;
+  }).observe(scroll);
+}
+
 const search = document.querySelector("#search");
 const shown = document.querySelector("#shown");
 function filter() {

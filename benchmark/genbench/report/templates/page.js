@@ -47,6 +47,15 @@
   }
   document.querySelectorAll("table.headline").forEach(sortable);
 
+  // Where a table is cut off at the side, a line above it says so.
+  function hint(scroll) {
+    const line = scroll.previousElementSibling;
+    if (!line || !line.classList.contains("hint")) return;
+    new ResizeObserver(() => { line.hidden = scroll.scrollWidth <= scroll.clientWidth + 1; })
+      .observe(scroll);
+  }
+  document.querySelectorAll(".scroll").forEach(hint);
+
   // -- pieces of text, within the page or in files beside it -------------------------------------
 
   const pieces = new Map();
@@ -91,6 +100,13 @@
     select.append(new Option("all", ""));
     options.forEach(([value, text]) => select.append(new Option(text, value)));
   }
+  // The end of a name tells checkpoints apart as well as its start.
+  function shorten(name, longest) {
+    const all = [...name], start = Math.floor(longest / 2) - 1;
+    return all.length <= longest ? name
+      : all.slice(0, start).join("") + "…" + all.slice(start + 1 - longest).join("");
+  }
+  const NAME = 44;
   const runName = (run) => run.label + (several ? " · " + data.groups[run.group].title : "");
   fill(byId("filter-run"), data.runs.map((run, number) => [number, runName(run)]));
   fill(byId("filter-split"), index.splits.map((name, number) => [number, name]));
@@ -141,8 +157,11 @@
     row.tabIndex = 0;
     row.dataset.episode = episode;
     row.setAttribute("aria-selected", String(episode === open));
+    const run = data.runs[index.run[episode]], name = element("td", shorten(run.label, NAME));
+    name.title = runName(run);
+    if (several) name.append(element("small", data.groups[run.group].title));
     row.append(
-      element("td", runName(data.runs[index.run[episode]])),
+      name,
       element("td", index.splits[index.split[episode]]),
       element("td", instanceOf(episode) + (sample ? " #" + sample : "")),
       element("td", index.outcomes[index.first[episode]].replaceAll("_", " ")),
@@ -310,7 +329,17 @@
 
   // -- wiring ------------------------------------------------------------------------------------
 
-  byId("filters").addEventListener("input", () => { filter(); writeAddress(); });
+  // Some browsers and tools tell of a chosen option by `change` alone.
+  let applied = "";
+  function apply() {
+    const chosen = JSON.stringify([...byId("filters").elements].map((field) => field.value));
+    if (chosen === applied) return;
+    applied = chosen;
+    writeAddress();
+    filter();
+  }
+  byId("filters").addEventListener("input", apply);
+  byId("filters").addEventListener("change", apply);
   byId("filters").addEventListener("submit", (event) => event.preventDefault());
   byId("previous").addEventListener("click", () => { page -= 1; list(); });
   byId("next").addEventListener("click", () => { page += 1; list(); });
