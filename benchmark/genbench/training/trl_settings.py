@@ -31,7 +31,7 @@ def glue(method: str) -> Any:
     except ImportError as error:
         raise UsageError(
             f"genbench train {method} needs TRL, which is not whole here ({error}); "
-            "pip install 'genbench[train]'"
+            "install genbench with its extra `train`: pip install -e '.[train]' in the clone"
         ) from None
 
 
