@@ -47,26 +47,10 @@ def _pack(entry: EntryPoint) -> TaskPack:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file. Raises TaskError."""
-    import yaml
+    """The mapping in a task's YAML file. Raises TaskError."""
+    from genbench.yamlfile import read_mapping
 
-    class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-        """Safe, and strict where YAML lets the later of two equal keys win."""
-
-        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-            keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-            for key in keys:
-                if keys.count(key) > 1:
-                    raise yaml.YAMLError(f"the key '{key}' stands twice{node.start_mark}")
-            return super().construct_mapping(node, deep=deep)
-
-    try:
-        found = yaml.load(path.read_bytes(), Loader=Loader)  # noqa: S506  a subclass of SafeLoader
-    except (OSError, yaml.YAMLError) as error:
-        raise TaskError(f"the task file {path} cannot be read: {error}") from None
-    if not isinstance(found, dict):
-        raise TaskError(f"the task file {path} holds no mapping")
-    return found
+    return read_mapping(path, "the task file")
 
 
 @lru_cache(maxsize=1)

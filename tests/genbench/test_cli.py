@@ -202,3 +202,15 @@ def test_the_table_of_a_run_fits_the_terminal_and_cuts_nothing(tmp_path, task, w
     split = results.splits["id"]
     assert sum(tables.rate(split.success_rate) in line for line in table) >= 1
     assert len(table) == (1 if width == 200 else 2) * (1 + len(results.splits))
+
+
+def test_ctrl_c_is_said_and_exits_130(monkeypatch, command):
+    from genbench import comparison
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(comparison, "compare", interrupted)
+    done = command("compare", "a", "b")
+    assert done.returncode == 130
+    assert done.stderr == "genbench: interrupted\n"

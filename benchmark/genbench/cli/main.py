@@ -18,6 +18,8 @@ from genbench.cli.tasks import tasks_app
 from genbench.cli.train import train_app
 from genbench.cli.verify import import_command, verify
 
+INTERRUPTED = 130
+
 app = typer.Typer(
     name="genbench",
     help="Did post-training teach the model the rule, or did it memorise its training data?",
@@ -67,6 +69,10 @@ def run_app() -> None:
     except GenbenchError as error:
         typer.echo(f"genbench: {error}", err=True)
         sys.exit(error.exit_code)
+    except SystemExit as stop:
+        if stop.code == INTERRUPTED:  # what typer makes of a Ctrl-C, without a word
+            typer.echo("genbench: interrupted", err=True)
+        raise
     except KeyboardInterrupt:
         typer.echo("genbench: interrupted", err=True)
-        sys.exit(130)
+        sys.exit(INTERRUPTED)

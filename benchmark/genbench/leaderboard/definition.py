@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from genbench.errors import GenbenchError, UsageError, closest
@@ -17,6 +16,7 @@ from genbench.leaderboard.values import check_path, steps
 from genbench.registry import load_spec
 from genbench.settings import RunSettings
 from genbench.task import Protocol
+from genbench.yamlfile import read_mapping
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _TAKEN = ("readme",)  # the index of the folder, where a file system does not tell case
@@ -135,20 +135,6 @@ def _refuse_equal_titles(boards: Iterable[Board], folder: Path) -> None:
             )
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML in which a key that stands twice is a fault, and not the second value."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        found = super().construct_mapping(node, deep=deep)
-        keys = [self.construct_object(key, deep=deep) for key, _ in node.value]
-        for key in found:
-            if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key '{key}' stands twice", node.start_mark
-                )
-        return found
-
-
 def load_board(path: Path) -> Board:
     """A board from its file. Raises BoardError with every fault and its place."""
     where = f"the board {path}"
@@ -156,12 +142,7 @@ def load_board(path: Path) -> Board:
         raise BoardError(f"{where}: a board's name has a-z, 0-9 and - only")
     if path.stem in _TAKEN:
         raise BoardError(f"{where}: the name {path.stem} is the index's; choose another")
-    try:
-        raw = yaml.load(path.read_bytes(), _Loader)  # noqa: S506  a SafeLoader
-    except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:
-        raise BoardError(f"{where} cannot be read: {error}") from None
-    if not isinstance(raw, dict):
-        raise BoardError(f"{where} holds no mapping")
+    raw = read_mapping(path, "the board", BoardError)
     try:
         board = Board(name=path.stem, **_BoardFile.model_validate(raw).model_dump())
     except ValidationError as error:
