@@ -17,6 +17,8 @@ from genbench.thinking import is_thinking
 if TYPE_CHECKING:
     import torch
 
+_SCORES_AT_ONCE = 2**22  # 32 MiB in double precision
+
 
 @dataclass(frozen=True)
 class ThinkingBudget:
@@ -51,6 +53,7 @@ class RowSampler:
         self._budget = budget
         self._opened = opened or [False] * len(requests)
         self._cut: list[int] = []  # the rows whose thinking the budget closes
+        self._sampled = [row for row, one in enumerate(requests) if one.temperature > 0]
         self._streams = [Random(derive_seed("tokens", request.seed)) for request in requests]
         self._chosen_logprobs: list[torch.Tensor] = []
 
@@ -61,9 +64,8 @@ class RowSampler:
         logprobs = torch.log_softmax(scores.float(), dim=-1)
         refuse_nan(logprobs)  # an infinite score is NaN here, too
         choice = scores.argmax(dim=-1)
-        for row, request in enumerate(self._requests):
-            if request.temperature > 0:
-                choice[row] = self._sample(logprobs[row], request, self._streams[row])
+        for rows in self._sampled_together(logprobs.shape[-1]):
+            choice[rows] = self._sample(logprobs[rows], rows)
         if self._budget is not None:
             self._close_thinking(input_ids, choice, self._budget)
         self._chosen_logprobs.append(logprobs.gather(1, choice[:, None])[:, 0])
@@ -74,19 +76,29 @@ class RowSampler:
         """The log-probability of the first `tokens` tokens of a row (temperature 1)."""
         return float(sum(float(step[row]) for step in self._chosen_logprobs[:tokens]))
 
-    @staticmethod
-    def _sample(logprobs: torch.Tensor, request: Any, stream: Random) -> torch.Tensor:
+    def _sampled_together(self, vocabulary: int) -> list[list[int]]:
+        """The rows that are sampled, so many at a time as bounded memory holds."""
+        at_once = max(1, _SCORES_AT_ONCE // vocabulary)
+        return [self._sampled[i : i + at_once] for i in range(0, len(self._sampled), at_once)]
+
+    def _sample(self, logprobs: torch.Tensor, rows: Sequence[int]) -> torch.Tensor:
+        """The choices [rows] by logprobs [rows, vocabulary]; each row's by itself alone."""
         import torch
 
-        probabilities = torch.softmax(logprobs.double() / request.temperature, dim=-1)
-        ordered, tokens = torch.sort(probabilities, descending=True, stable=True)
+        def column(values: Sequence[float]) -> torch.Tensor:
+            return torch.tensor(values, dtype=torch.float64, device=logprobs.device)[:, None]
+
+        temperature = column([self._requests[row].temperature for row in rows])
+        top_p = column([self._requests[row].top_p for row in rows])
+        uniform = column([self._streams[row].random() for row in rows])
+        probabilities = torch.softmax(logprobs.double() / temperature, dim=-1)
+        ordered, tokens = torch.sort(probabilities, dim=-1, descending=True, stable=True)
         cumulative = torch.cumsum(ordered, dim=-1)
         # The first place where the mass reaches top-p belongs to the set.
-        kept = int(torch.searchsorted(cumulative, request.top_p)) + 1
-        kept = min(kept, len(cumulative))
-        point = stream.random() * cumulative[kept - 1]
-        place = int(torch.searchsorted(cumulative[:kept], point, right=True))
-        return tokens[min(place, kept - 1)]
+        last = torch.searchsorted(cumulative, top_p).clamp(max=cumulative.shape[-1] - 1)
+        point = uniform * cumulative.gather(1, last)
+        place = torch.searchsorted(cumulative, point, right=True)
+        return tokens.gather(1, torch.minimum(place, last))[:, 0]
 
     def _close_thinking(
         self, input_ids: torch.Tensor, choice: torch.Tensor, budget: ThinkingBudget
