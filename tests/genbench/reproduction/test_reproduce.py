@@ -1,6 +1,7 @@
 """The whole pipeline with a tiny model and real trainers: what it makes, and that a kill costs
 nothing."""
 
+import csv
 import json
 import os
 import random
@@ -73,11 +74,19 @@ def test_from_a_base_to_a_conclusion_and_a_second_call_that_does_nothing(preset,
     sampled = conclusion["groups"][1]["trainings"][0]
     assert {one["k"] for one in sampled["pass_at_k"]} == {1, 2}
     assert sampled["decomposition"][0]["split"] == "ood"
-    page = (output / "reproduction.md").read_text()
+    page = (output / "page" / "README.md").read_text()
     assert "A control: of nothing." in page
+    assert "OOD: numbers" in page
     for line in page.splitlines():
         if line.startswith("!["):
-            assert (output / line.partition("(")[2].rstrip(")")).is_file()
+            assert (output / "page" / line.partition("(")[2].rstrip(")")).is_file()
+    assert json.loads((output / "page" / "conclusion.json").read_text()) == conclusion
+    with (output / "page" / "scaling.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    # Two ways of decoding, two splits: the three checkpoints, and the base where it has a record.
+    trained = [row for row in rows if row["method"] in ("sft", "rl")]
+    assert len(trained) == 2 * 2 * 3
+    assert all(float(row["flops"]) > 0 for row in trained)
     assert page.count("![") == 2  # greedy and sampled are two figures
     assert (output / "conclusion.md").is_file()
 
