@@ -158,7 +158,7 @@ def make_plan(
             },
         )
         for one in chosen
-        for decoding in preset.decodings
+        for decoding in one.decodings or preset.decodings
     )
     episodes = 0
     for scoring in scorings:

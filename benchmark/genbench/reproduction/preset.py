@@ -43,15 +43,6 @@ class TrainingPreset(_Strict):
         return self.name or self.recipe
 
 
-class TaskPreset(_Strict):
-    """A task and what is asked of it."""
-
-    task: str
-    verify_iters: int = Field(default=1, ge=1)
-    limit: int | None = Field(default=None, ge=1, description="pairs; all by default")
-    max_new_tokens: int | None = Field(default=None, ge=1, description="the task's by default")
-
-
 class DecodingPreset(_Strict):
     """One way of drawing responses: greedy, or samples at a temperature."""
 
@@ -59,6 +50,18 @@ class DecodingPreset(_Strict):
     temperature: float = Field(default=0.0, ge=0)
     top_p: float = Field(default=1.0, gt=0, le=1)
     seed: int = Field(default=0, ge=0)
+
+
+class TaskPreset(_Strict):
+    """A task and what is asked of it."""
+
+    task: str
+    verify_iters: int = Field(default=1, ge=1)
+    limit: int | None = Field(default=None, ge=1, description="pairs; all by default")
+    max_new_tokens: int | None = Field(default=None, ge=1, description="the task's by default")
+    decodings: tuple[DecodingPreset, ...] = Field(
+        default=(), description="how responses are drawn; as the preset says by default"
+    )
 
 
 class Preset(_Strict):

@@ -148,6 +148,19 @@ def test_a_reproduction_killed_again_and_again_ends_with_the_same_bytes(preset, 
         assert (place / path.relative_to(whole)).read_bytes() == path.read_bytes(), path
 
 
+def test_a_task_can_be_drawn_otherwise_than_the_preset_says(preset, tmp_path):
+    path = tmp_path / "two.yaml"
+    path.write_text(
+        preset.read_text().replace(
+            "max_new_tokens: 16}",
+            "max_new_tokens: 16}, {task: gp-ood-cards, limit: 2, decodings: [{temperature: 0}]}",
+        )
+    )
+    plan = make_plan(str(path), tmp_path / "r", workers=1)
+    drawn = [(one.task, one.settings["samples"]) for one in plan.scorings]
+    assert drawn == [("gp-ood-rule", 1), ("gp-ood-rule", 2), ("gp-ood-cards", 1)]
+
+
 def test_the_bundled_presets_are_plans_that_can_be_run():
     assert {"quick", "full"} <= set(preset_names())
     from pathlib import Path
