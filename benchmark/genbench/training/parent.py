@@ -98,13 +98,40 @@ def load_tokenizer(recipe: TuningRecipe, folder: Path) -> Any:
     if tokenizer.eos_token is None:
         raise ModelError(f"the tokenizer of {folder} has no end token, so no response can end")
     if not tokenizer.chat_template:
-        raise ModelError(
-            f"the tokenizer of {folder} has no chat template, which the prompts are written with; "
-            "set its `chat_template` and save it beside the weights"
+        tokenizer.chat_template = _template(recipe, folder, tokenizer)
+    elif recipe.model.chat_template:
+        raise UsageError(
+            f"model.chat_template: the tokenizer of {folder} has a chat template of its own"
         )
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
+
+
+# As `models.rendering` writes prompts without a template; a response ends with the end token.
+_PLAIN = (
+    "{% for message in messages %}{{ message['content'] }}"
+    "{% if message['role'] == 'assistant' %}{{ eos_token }}{% endif %}{{ '\\n\\n' }}{% endfor %}"
+)
+
+
+def _template(recipe: TuningRecipe, folder: Path, tokenizer: Any) -> str:
+    """The template that the recipe gives a parent without one. Raises UsageError."""
+    name = recipe.model.chat_template
+    if name is None:
+        raise UsageError(
+            f"the tokenizer of {folder} has no chat template, which the prompts are written with; "
+            "give it one: --set model.chat_template=plain, or a file with the template"
+        )
+    if name == "plain":
+        # A template's text is read without the special tokens that the tokenizer adds itself.
+        first = tokenizer("x")["input_ids"][:1]
+        starts = tokenizer.bos_token_id is not None and first == [tokenizer.bos_token_id]
+        return ("{{ bos_token }}" if starts else "") + _PLAIN
+    try:
+        return Path(name).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"model.chat_template: {name} cannot be read: {error}") from None
 
 
 def count_parameters(recipe: TuningRecipe, folder: Path) -> int:

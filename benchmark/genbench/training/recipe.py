@@ -38,6 +38,11 @@ class ParentRecipe(_Strict):
         description="image-text: a vision-language model, trained on text alone",
     )
     attn_implementation: str | None = None
+    chat_template: str | None = Field(
+        default=None,
+        description="for a parent without one, and saved with what is trained: a file of Jinja, or "
+        "`plain`, which writes prompts as a run without a template does",
+    )
     trust_remote_code: bool = False
 
 
