@@ -48,11 +48,13 @@ def train_base(
     note = output / TRAINER / "genbench_recipe.json"
     if claim(output, note, output / TRAINING_RECORD, identity):
         say(f"{output} holds this recipe's finished checkpoint")
+        shutil.rmtree(output / TRAINER, ignore_errors=True)  # of a kill after the record
         return output
 
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, Trainer, TrainingArguments, set_seed
-    from transformers.trainer_utils import get_last_checkpoint
+
+    from genbench.training.tracking import WholeStates, last_state
 
     device = resolve_device(device)
     if device == "cpu":
@@ -104,7 +106,6 @@ def train_base(
         logging_steps=20,
         save_strategy="steps" if schedule.save_every else "no",
         save_steps=schedule.save_every or 500,
-        save_total_limit=1,
         report_to=[],
         seed=recipe.seed,
         dataloader_num_workers=0,
@@ -113,12 +114,16 @@ def train_base(
         disable_tqdm=not sys.stderr.isatty(),
         dataloader_pin_memory=device != "cpu",
     )
-    trainer = Trainer(
+
+    class BaseTrainer(WholeStates, Trainer):  # type: ignore[misc]
+        pass
+
+    trainer = BaseTrainer(
         model=model, args=arguments, train_dataset=Stream(), data_collator=lambda items: items[0]
     )
     trainer_folder = output / TRAINER
-    last = get_last_checkpoint(str(trainer_folder)) if trainer_folder.is_dir() else None
-    trainer.train(resume_from_checkpoint=last)
+    state = last_state(trainer_folder)
+    trainer.train(resume_from_checkpoint=str(state) if state else None)
     _save(recipe, model, tokenizer, output)
     record = make_record(
         recipe,
