@@ -52,10 +52,19 @@ def train_base(
         return output
 
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM, Trainer, TrainingArguments, set_seed
+    from transformers import (
+        AutoConfig,
+        AutoModelForCausalLM,
+        PrinterCallback,
+        Trainer,
+        TrainingArguments,
+        set_seed,
+    )
 
+    from genbench.models.transformer import quieten
     from genbench.training.tracking import WholeStates, last_state
 
+    quieten()
     device = resolve_device(device)
     if device == "cpu":
         keep_large_blocks()
@@ -121,6 +130,7 @@ def train_base(
     trainer = BaseTrainer(
         model=model, args=arguments, train_dataset=Stream(), data_collator=lambda items: items[0]
     )
+    trainer.remove_callback(PrinterCallback)  # no dictionaries on the terminal
     trainer_folder = output / TRAINER
     state = last_state(trainer_folder)
     trainer.train(resume_from_checkpoint=str(state) if state else None)
