@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 from genbench.task import TaskError, seeded
@@ -18,6 +19,9 @@ from genbench_tasks.general_points.pictures.look import RENDERER
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from genbench_tasks.general_points.pictures.decks import Sprite
+    from genbench_tasks.general_points.pictures.table import Place
 
 
 def draw(
@@ -35,16 +39,11 @@ def draw(
             f"this picture is of renderer {picture['renderer']}, and this genbench has {RENDERER}; "
             "use the version that made it"
         )
-    pixels, look, seed = picture["pixels"], picture["look"], picture["seed"]
-
-    # A stream for each change, so that none of them moves another one's draws.
-    def stream(name: str) -> Any:
-        return seeded("picture", seed, name)
-
-    canvas = table.cloth(look["background"], pixels, stream("background"))
-    places = table.places(look["layout"], len(cards), pixels)
-    places = table.moved(places, look, pixels, stream)
-    table.lay(canvas, cards, suits, places, look)
+    look, stream = picture["look"], _streams(picture)
+    canvas = table.cloth(look["background"], picture["pixels"], stream("background"))
+    places = placed_cards(len(cards), picture)
+    for card, suit, place in zip(cards, suits, places, strict=True):
+        table.lay(canvas, sprite_of(card, suit, look, place), place)
     if look["occlusion"]:
         table.cover(canvas, places, look["occlusion"], look["deck-style"], stream("occlusion"))
     if look["blur"]:
@@ -54,6 +53,27 @@ def draw(
     if look["jpeg"]:
         canvas = camera.compressed(canvas, look["jpeg"])
     return canvas
+
+
+def _streams(picture: Mapping[str, Any]) -> Callable[[str], Random]:
+    """A random stream for each change, so that none of them moves another one's draws."""
+    return lambda name: seeded("picture", picture["seed"], name)
+
+
+def placed_cards(count: int, picture: Mapping[str, Any]) -> list[Place]:
+    """Where the cards of a picture lie, in the order of the hand; later ones lie on top."""
+    from genbench_tasks.general_points.pictures import table
+
+    places = table.places(picture["look"]["layout"], count, picture["pixels"])
+    return table.moved(places, picture["look"], picture["pixels"], _streams(picture))
+
+
+def sprite_of(card: str, suit: str, look: Mapping[str, Any], place: Place) -> Sprite:
+    """The pixels of a card at a place, by a look."""
+    from genbench_tasks.general_points.pictures.decks import sprite
+
+    printed = look["suit-colour"], look["deck-style"], look["font"]
+    return sprite(card, suit, *printed, place.width, place.degrees)
 
 
 def png(cards: Sequence[str], suits: Sequence[str], picture: Mapping[str, Any]) -> bytes:
@@ -71,4 +91,4 @@ def pixel_hash(pixels: NDArray[np.uint8]) -> str:
     return hashlib.sha256(f"{pixels.shape}".encode() + pixels.tobytes()).hexdigest()
 
 
-__all__ = ["RENDERER", "draw", "pixel_hash", "png"]
+__all__ = ["RENDERER", "draw", "pixel_hash", "placed_cards", "png", "sprite_of"]

@@ -306,7 +306,7 @@ _OUTER = joined([rounded(0, 0, WIDTH, HEIGHT, _RADIUS)])
 _INNER = joined([rounded(_RIM, _RIM, WIDTH - _RIM, HEIGHT - _RIM, _RADIUS - _RIM)])
 
 
-@lru_cache(maxsize=160)
+@lru_cache(maxsize=112)
 def sprite(
     card: str, suit: str, suit_colour: str, deck_style: str, font: str, width: int, degrees: int
 ) -> Sprite:
@@ -324,7 +324,7 @@ def sprite(
     paint(colours, laid(_INNER), deck.paper)
     for colour, outline in card_layers(card, suit, suit_colour, deck_style, font):
         paint(colours, laid(outline), colour)
-    opacity = np.zeros((2 * down, 2 * across), dtype=np.uint16)
+    opacity = np.zeros((2 * down, 2 * across), dtype=np.uint8)
     left, top, mask = fill(laid(_OUTER), 2 * across, 2 * down)
     opacity[top : top + mask.shape[0], left : left + mask.shape[1]] = mask
     return Sprite(colours, opacity)

@@ -74,15 +74,19 @@ def dealt_suits(cards: Sequence[str], suit_colour: str, *key: str | int) -> list
 
     Cards of one rank have different suits while there are any; with two suits in play, the third
     card of a rank repeats one. Twins in black and in red correspond, spades to hearts and clubs to
-    diamonds, since the same draw picks from either pair.
+    diamonds, since the same draws pick from either pair; so do cards that stand in one place.
     """
     pool = SUIT_COLOURS[suit_colour][0]
-    found = [""] * len(cards)
-    for rank in dict.fromkeys(cards):
-        order = list(pool)
-        seeded("suits", rank, *key).shuffle(order)
-        for number, place in enumerate(i for i, card in enumerate(cards) if card == rank):
-            found[place] = order[number % len(order)]
+    stream = seeded("suits", *key)
+    dealt: dict[str, list[str]] = {}
+    found = []
+    for card in cards:
+        of_rank = dealt.setdefault(card, [])
+        start = stream.randrange(12)  # a whole number of times as large as every pool
+        turns = [pool[(start + step) % len(pool)] for step in range(len(pool))]
+        suit = min(turns, key=of_rank.count)
+        of_rank.append(suit)
+        found.append(suit)
     return found
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Contour = NDArray[np.int64]
-Coverage = NDArray[np.uint16]
+Coverage = NDArray[np.uint8]
 
 #: device units a pixel: contours to be filled have their coordinates in these
 UNIT = 256
@@ -50,7 +50,7 @@ def fill(outline: Outline, width: int, height: int) -> tuple[int, int, Coverage]
     Points are in device units; what counts is the nonzero winding rule. Returns the left and the
     top pixel of the array, which holds the outline's part of the canvas alone.
     """
-    empty = 0, 0, np.zeros((0, 0), dtype=np.uint16)
+    empty = 0, 0, np.zeros((0, 0), dtype=np.uint8)
     if not len(outline.points):
         return empty
     first, second = outline.points, outline.points[outline.following]
@@ -112,7 +112,7 @@ def _spans(
         place + 1, sign * rest, size
     )
     covered = np.cumsum(steps.astype(np.int64).reshape(height, width + 2), axis=1)[:, :width]
-    return ((covered * 255 + _FULL // 2) // _FULL).astype(np.uint16)
+    return ((covered * 255 + _FULL // 2) // _FULL).astype(np.uint8)
 
 
 def paint(canvas: NDArray[np.uint8], outline: Outline, colour: Sequence[int]) -> None:
@@ -131,7 +131,7 @@ def blend(
 ) -> None:
     """Lay a colour, or an array of colours, on a part of the canvas with that opacity (0..255)."""
     place = canvas[top : top + mask.shape[0], left : left + mask.shape[1]]
-    opacity = mask[:, :, None]
+    opacity = mask[:, :, None].astype(np.uint16)
     # At most 255 * 255 + 127, which 16 bits hold.
     place[:] = (place * (255 - opacity) + colour * opacity + np.uint16(127)) // 255
 

@@ -14,13 +14,12 @@ from genbench_tasks.general_points.pictures.decks import (
     DECKS,
     HEIGHT,
     WIDTH,
-    sprite,
+    Sprite,
     transformed,
 )
 from genbench_tasks.general_points.pictures.raster import (
     UNIT,
     Contour,
-    Coverage,
     blend,
     joined,
     paint,
@@ -209,30 +208,14 @@ def _scattered(found: Sequence[Place], pixels: int, random: Random) -> list[Plac
     ]
 
 
-def lay(
-    canvas: Canvas,
-    cards: Sequence[str],
-    suits: Sequence[str],
-    found: Sequence[Place],
-    look: Mapping[str, str | int],
-) -> None:
-    """Put the cards on the table, later ones on top."""
-    for card, suit, place in zip(cards, suits, found, strict=True):
-        piece = sprite(
-            card, suit, str(look["suit-colour"]), str(look["deck-style"]), str(look["font"]),
-            place.width, place.degrees,
-        )  # fmt: skip
-        _put(canvas, piece.opacity, piece.colours, place)
-
-
-def _put(canvas: Canvas, opacity: Coverage, colours: Canvas, place: Place) -> None:
-    """Blend a sprite around its place, as far as it lies on the canvas."""
-    height, width = opacity.shape
+def lay(canvas: Canvas, card: Sprite, place: Place) -> None:
+    """Put a card on the table, as far as it lies on the canvas."""
+    height, width = card.opacity.shape
     left, top = place.x - width // 2, place.y - height // 2
     x0, y0 = max(0, -left), max(0, -top)
     x1, y1 = min(width, canvas.shape[1] - left), min(height, canvas.shape[0] - top)
     if x0 < x1 and y0 < y1:
-        blend(canvas, left + x0, top + y0, opacity[y0:y1, x0:x1], colours[y0:y1, x0:x1])
+        blend(canvas, left + x0, top + y0, card.opacity[y0:y1, x0:x1], card.colours[y0:y1, x0:x1])
 
 
 def cover(
