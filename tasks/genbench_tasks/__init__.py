@@ -9,7 +9,11 @@ _HERE = Path(__file__).parent
 PACK = TaskPack(
     name="genbench",
     task_dirs=(_HERE / "general_points" / "tasks",),
-    environments={"general-points": "genbench_tasks.general_points.environment:GeneralPoints"},
+    environments={
+        "general-points": "genbench_tasks.general_points.environment:GeneralPoints",
+        "general-points-vision": "genbench_tasks.general_points.vision:GeneralPointsVision",
+        "general-points-recognition": "genbench_tasks.general_points.recognition:CardRecognition",
+    },
     checkpoints=_HERE / "checkpoints",
     recipes=_HERE / "general_points" / "recipes",
     reproductions=_HERE / "general_points" / "reproductions",
