@@ -15,7 +15,7 @@ from typing import Any
 
 from genbench.errors import UsageError
 from genbench.models.files import TRAINING_RECORD
-from genbench.models.hf import resolve_device
+from genbench.models.options import resolve_device
 from genbench.process import keep_large_blocks
 from genbench.training.counts import TokenCounts, count_batch
 from genbench.training.data import make_data

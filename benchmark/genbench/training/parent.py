@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from genbench.errors import UsageError
 from genbench.models import files, find_backend, identify
-from genbench.models.hf import local_folder
+from genbench.models.hub import local_folder
 from genbench.models.interface import LoadOptions
 
 if TYPE_CHECKING:
