@@ -58,9 +58,7 @@ class Image:
 
     __slots__ = ("_source", "media_type")
 
-    def __init__(
-        self, data: bytes | Callable[[], bytes], media_type: str = "image/png"
-    ) -> None:
+    def __init__(self, data: bytes | Callable[[], bytes], media_type: str = "image/png") -> None:
         self._source = data
         self.media_type = media_type
 
@@ -78,7 +76,9 @@ class Image:
         return hash((self.media_type, self.data))
 
     def __repr__(self) -> str:
-        size = f"{len(self._source)} bytes" if isinstance(self._source, bytes) else "drawn on demand"
+        size = (
+            f"{len(self._source)} bytes" if isinstance(self._source, bytes) else "drawn on demand"
+        )
         return f"Image({self.media_type}, {size})"
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from io import BytesIO
 from typing import Any
 
 from genbench.errors import ModelError
+from genbench.models.images import Images
+from genbench.models.rendering import ImageRenderer
 from genbench.task import Message
 from genbench.training.encoding import IGNORED
+
+_SHOWN_IN = "a training problem"
 
 
 class ImageEncoder:
@@ -17,21 +20,25 @@ class ImageEncoder:
     def __init__(self, processor: Any) -> None:
         self._processor = processor
         self._tokenizer = processor.tokenizer
+        self._renderer = ImageRenderer(processor, "auto")
+        self._images = Images(memory=0)  # a picture is trained on once
 
     def batch(self, examples: Sequence[tuple[Sequence[Message], str]]) -> dict[str, Any]:
         """Tensors of shape [examples, longest], padded on the right, and those of the pictures;
-        labels are on the response and its end token. Raises ModelError."""
-        answers = [response + self._tokenizer.eos_token for _, response in examples]
-        texts = [
-            self._prompt(messages) + answer
-            for (messages, _), answer in zip(examples, answers, strict=True)
+        labels are on the response and its end token. Raises ModelError and TaskError."""
+        prompts = [self._renderer.text(messages) for messages, _ in examples]
+        answers = [
+            self._renderer.spelled(response) + self._tokenizer.eos_token for _, response in examples
         ]
         found = self._processor(
-            text=texts,
-            images=[[*_pictures(messages)] for messages, _ in examples],
+            text=[prompt + answer for prompt, answer in zip(prompts, answers, strict=True)],
+            images=[
+                [self._images.pixels(image, _SHOWN_IN) for one in messages for image in one.images]
+                for messages, _ in examples
+            ],
             padding=True,
             padding_side="right",
-            add_special_tokens=False,
+            add_special_tokens=self._renderer.adds_special_tokens(prompts[0]),
             return_tensors="pt",
         )
         ids, mask = found["input_ids"], found["attention_mask"]
@@ -49,30 +56,3 @@ class ImageEncoder:
             labels[row, start:length] = ids[row, start:length]
             prompt_tokens.append(start)
         return {**found, "labels": labels, "prompt_tokens": mask.new_tensor(prompt_tokens)}
-
-    def _prompt(self, messages: Sequence[Message]) -> str:
-        chat = [
-            {"role": message.role, "content": [_part(part) for part in _parts(message)]}
-            for message in messages
-        ]
-        return str(
-            self._processor.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
-        )
-
-
-def _parts(message: Message) -> Sequence[Any]:
-    return (message.content,) if isinstance(message.content, str) else message.content
-
-
-def _part(part: Any) -> dict[str, Any]:
-    return {"type": "text", "text": part} if isinstance(part, str) else {"type": "image"}
-
-
-def _pictures(messages: Sequence[Message]) -> list[Any]:
-    from PIL import Image
-
-    return [
-        Image.open(BytesIO(image.data)).convert("RGB")
-        for message in messages
-        for image in message.images
-    ]
