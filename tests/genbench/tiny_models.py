@@ -1,4 +1,4 @@
-"""Checkpoints that read images, made in a blink: random weights, a token a byte, real processors."""
+"""Checkpoints that read images, made at once: random weights, a token a byte, real processors."""
 
 import json
 
