@@ -1,4 +1,4 @@
-"""Checkpoints that read images, made in a blink: random weights, a byte a token, real processors."""
+"""Tiny checkpoints that read images: random weights, a byte a token, the real processors."""
 
 import json
 
