@@ -1,5 +1,7 @@
 """lm-eval's hf-multimodal as the independent reference for prompts with images."""
 
+import gc
+
 import pytest
 from asking import answers, identify, load, requests, user
 from picture_task import SIZES, picture, picture_task
@@ -16,6 +18,14 @@ BACKEND = "lm-eval:hf-multimodal"
 def vlm(request):
     """lm-eval cannot load the processor of the third without torchvision."""
     return request.getfixturevalue(f"tiny_{request.param}")
+
+
+@pytest.fixture(autouse=True)
+def quick_collections():
+    """lm-eval collects garbage after every batch: what is there before is not looked through."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 def same(ours, theirs):
