@@ -1,4 +1,4 @@
-"""Checkpoints that read images, made at once: random weights, a token a byte, real processors."""
+"""Tiny checkpoints that read images: random weights, a byte a token, the real processors."""
 
 import json
 

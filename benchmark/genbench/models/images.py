@@ -29,13 +29,13 @@ class Images:
     def __init__(self, memory: int = _MEMORY) -> None:
         self._memory = memory
         self._held = 0
-        self._decoded: OrderedDict[bytes, Pixels] = OrderedDict()
-        self._sizes: dict[bytes, tuple[int, int]] = {}
+        self._decoded: OrderedDict[tuple[bytes, str], Pixels] = OrderedDict()
+        self._sizes: dict[tuple[bytes, str], tuple[int, int]] = {}
 
     def size(self, image: Image, shown_in: str) -> tuple[int, int]:
         """(width, height) in pixels. Nothing is decoded, but a damaged file is seen by its check
         sums where the format has them. Raises TaskError, naming the episode it is shown in."""
-        key = digest(image)
+        key = digest(image), image.media_type
         if key not in self._sizes:
             with _reading(image, shown_in):
                 opened = _open(image)
@@ -46,7 +46,7 @@ class Images:
 
     def pixels(self, image: Image, shown_in: str) -> Pixels:
         """The image in RGB, transparency on white. Raises TaskError."""
-        key = digest(image)
+        key = digest(image), image.media_type
         if key in self._decoded:
             self._decoded.move_to_end(key)
             return self._decoded[key]
@@ -89,14 +89,15 @@ def _open(image: Image) -> Any:
 
     if image.media_type not in _DECODERS:
         raise ValueError(f"its media type is none of {', '.join(_DECODERS)}")
-    return PIL.Image.open(io.BytesIO(image.data), formats=[_DECODERS[image.media_type]])
+    opened = PIL.Image.open(io.BytesIO(image.data), formats=[_DECODERS[image.media_type]])
+    if opened.mode not in _MODES:
+        raise ValueError(f"its mode is {opened.mode}; save it with 8 bits a channel")
+    return opened
 
 
 def _rgb(opened: Any) -> Pixels:
     import PIL.Image
 
-    if opened.mode not in _MODES:
-        raise ValueError(f"its mode is {opened.mode}; save it with 8 bits a channel")
     if "A" in opened.mode or "transparency" in opened.info:
         above = opened.convert("RGBA")
         return PIL.Image.alpha_composite(

@@ -150,6 +150,11 @@ def templated(source: Any, chat: list[dict[str, Any]], **settings: Any) -> str:
         ) from None
 
 
+def takes_texts(tokenizer: Any) -> bool:
+    """Whether a chat template shows a message that is a text, and no list of parts."""
+    return "Question?" in templated(tokenizer, [{"role": "user", "content": "Question?"}])
+
+
 def parts_of(message: Message) -> Iterator[str | Image]:
     """Its texts and images, in reading order."""
     yield from (message.content,) if isinstance(message.content, str) else message.content
