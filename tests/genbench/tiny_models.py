@@ -203,12 +203,13 @@ def save_processor(folder, processor):
 
 
 def processor_of(folder):
-    """The processor of a saved checkpoint, by transformers alone."""
+    """The processor of a saved checkpoint, by transformers alone; images by Pillow."""
     from transformers import AutoImageProcessor, AutoProcessor, AutoTokenizer
 
+    images = AutoImageProcessor.from_pretrained(folder, backend="pil")
     if (folder / "processor_config.json").is_file():
-        return AutoProcessor.from_pretrained(folder)
+        processor = AutoProcessor.from_pretrained(folder)
+        processor.image_processor = images
+        return processor
     template = json.loads((folder / "chat_template.json").read_text())["chat_template"]
-    return qwen_processor(
-        AutoImageProcessor.from_pretrained(folder), AutoTokenizer.from_pretrained(folder), template
-    )
+    return qwen_processor(images, AutoTokenizer.from_pretrained(folder), template)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     )
 
 _WIDTH = 118
+_IMAGES_LISTED = 3
 
 
 def percent(value: float | None) -> str:
@@ -258,6 +259,20 @@ def _retention(found: GeneralizationResult, name: str) -> str:
     return f"{rate(found.retention)} of the success on id is left on {name}"
 
 
+def _images(results: Results) -> str:
+    """What the images of a run became for the model; empty where it was shown none."""
+    sizes = results.sampling.get("images", {}).get("sizes", [])
+    shown = []
+    for one in sizes[:_IMAGES_LISTED]:
+        become = "other pixels"
+        if "processed_width" in one:
+            tiles = f"{one['tiles']} of " if one["tiles"] > 1 else ""
+            become = f"{tiles}{one['processed_width']} x {one['processed_height']}"
+        shown.append(f"{one['width']} x {one['height']} as {become}, {one['tokens']} tokens")
+    more = len(sizes) - len(shown)
+    return "; ".join([*shown, *([f"and {more} more sizes"] if more else [])])
+
+
 def _print_footer(console: Console, results: Results, folder: Path | None) -> None:
     first = next(iter(results.generalization.values()))
     console.print()
@@ -287,6 +302,8 @@ def _print_footer(console: Console, results: Results, folder: Path | None) -> No
             f"{count} of {results.splits[name].n} {name}" for name, count in may.items()
         )
         notes.insert(1, f"train/test overlap: recipes may train on {listed} problems")
+    if images := _images(results):
+        notes.append(f"images: {images}")
     notes += [f"warning: {warning}" for warning in results.warnings]
     if folder is not None:
         notes.append(f"run folder: {folder}")

@@ -343,6 +343,6 @@ def _fitting(batch: Sequence[Prompt]) -> Iterator[None]:
         if not batch[0].images or out_of_memory(error):
             raise
         raise ModelError(
-            "the model refuses its images as the processor makes them (see their sizes with "
-            f"--model-args image_size, min_pixels, max_pixels): {files.brief(error)}"
+            "the model refuses its images as the processor makes them; --model-args image_size, "
+            f"min_pixels and max_pixels change their size: {files.brief(error)}"
         ) from error

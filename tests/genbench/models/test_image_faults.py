@@ -345,12 +345,12 @@ def test_an_image_is_decoded_once_while_there_is_room(monkeypatch):
     first = images.pixels(picture(1), "e0")
     for seed in (2, 1, 3, 1):
         images.pixels(picture(seed), "e0")
-    assert len(opened) == 3
+    assert len(opened) == 3 + 3  # the size is looked at apart, once
     assert images.pixels(Image(picture(1).data), "e9") is first
     images.pixels(picture(2), "e0")  # it made room for the third
-    assert len(opened) == 4
+    assert len(opened) == 4 + 3
     assert images.size(picture(1), "e0") == images.size(picture(1), "e0") == (48, 40)
-    assert len(opened) == 5
+    assert len(opened) == 4 + 3
 
 
 def test_an_image_larger_than_the_room_is_shown():

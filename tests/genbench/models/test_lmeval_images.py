@@ -1,9 +1,11 @@
 """lm-eval's hf-multimodal as the independent reference for prompts with images."""
 
 import gc
+from importlib.util import find_spec
 
 import pytest
-from asking import answers, identify, load, requests, user
+from asking import answers, identify, requests, user
+from asking import load as loaded
 from picture_task import SIZES, picture, picture_task
 from test_images import SEVERAL, prompts, shown
 
@@ -12,6 +14,15 @@ from genbench.errors import ModelError
 from genbench.task import Message
 
 BACKEND = "lm-eval:hf-multimodal"
+# lm-eval processes images as transformers does by default.
+BY = "pil" if find_spec("torchvision") is None else "torchvision"
+
+
+def load(folder, backend="hf", **options):
+    """As `asking.load`; both backends process images by the same library."""
+    if backend == "hf":
+        options["arguments"] = {"image_backend": BY}
+    return loaded(folder, backend, **options)
 
 
 @pytest.fixture(scope="session", params=["llava", "idefics"])
@@ -141,7 +152,8 @@ def test_a_run_through_lm_eval_has_the_verdicts_of_a_run_through_hf(vlm, tmp_pat
     for backend in ("hf", BACKEND):
         output = tmp_path / backend.replace(":", "-")
         task = picture_task(n=5, images=2, sizes=True)
-        genbench.run(str(vlm), task, output=output, backend=backend, dtype="float32", device="cpu")
+        arguments = {"image_backend": BY} if backend == "hf" else {}
+        genbench.run(str(vlm), task, output=output, backend=backend, model_args=arguments)
         (results,) = output.rglob("results.json")
         found[backend] = list(genbench.load_run(results.parent).episodes)
     assert found["hf"] == found[BACKEND]
