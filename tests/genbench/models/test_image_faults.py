@@ -109,7 +109,12 @@ def wrong_size(folder):
     path.write_text(json.dumps(content))
 
 
+def encoder_decoder(folder):
+    change_json(folder / "config.json", is_encoder_decoder=True)
+
+
 FAULTS = [
+    (encoder_decoder, "an encoder-decoder model, which answers no chat"),
     (truncated_processor, "cannot be read as JSON"),
     (unnamed_processor, "does not say which image processor it is of (image_processor_type)"),
     (list_processor, "no JSON object"),
