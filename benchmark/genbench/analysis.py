@@ -93,6 +93,16 @@ def _first_correct(episode: EpisodeRecord) -> float:
     return float(episode.solved_within(1))
 
 
+def _perceived(episode: EpisodeRecord) -> float | None:
+    """Whether the first response saw the problem, None where it does not say."""
+    seen = first(episode).verdict.checks.get("perception")
+    return None if seen is None else float(seen)
+
+
+def _correct_if_perceived(episode: EpisodeRecord) -> float | None:
+    return _first_correct(episode) if _perceived(episode) else None
+
+
 def _by_split(
     task: Task, settings: RunSettings, episodes: Sequence[EpisodeRecord]
 ) -> dict[str, list[_Played]]:
@@ -139,6 +149,7 @@ def _split(
     return SplitResult(
         role=spec.role,
         shift=spec.shift,
+        level=spec.level,
         rule=spec.rule,
         n=len(played),
         clusters=len({item.instance.cluster for item in played}),
@@ -176,6 +187,7 @@ def _split(
         ),
         checks={name: _share(played, check(name)) for name in names},
         success_given_comprehension=_share(played, comprehended),
+        success_given_perception=_share(played, _correct_if_perceived),
         readings=_readings(task, played),
         chance=_round(sum(known) / len(known)) if known and len(known) == len(chances) else None,
         all_turns=_all_turns(task, played),
@@ -249,11 +261,12 @@ def analyse_generalization(
         for name, split in task.splits.items()
         if split.spec.role == "ood"
     }
-    if len(found) > 1:
-        for one in ("gap", "gap_at_viter"):
-            adjusted = stats.holm([getattr(result, one).p_value for result in found.values()])
-            for result, value in zip(found.values(), adjusted, strict=True):
-                getattr(result, one).p_value_holm = _round(float(value))
+    for one in ("gap", "gap_at_viter", "perception_gap", "gap_given_perception"):
+        tested = [gap for result in found.values() if (gap := getattr(result, one)) is not None]
+        if len(tested) > 1:
+            adjusted = stats.holm([gap.p_value for gap in tested])
+            for gap, value in zip(tested, adjusted, strict=True):
+                gap.p_value_holm = _round(float(value))
     return found
 
 
@@ -282,6 +295,10 @@ def _against_id(
         return stats.unpaired_difference(sides[0], sides[1], groups[0], groups[1])
 
     first_gap = gap(_first_correct)
+    perception_gap, gap_given_perception = (
+        _gap_where_known(played, name, paired, score)
+        for score in (_perceived, _correct_if_perceived)
+    )
     last = settings.verify_iters
     decomposition, reason = _decomposition(task, played, name)
     chances = [
@@ -300,6 +317,8 @@ def _against_id(
         paired=paired,
         gap=_difference(first_gap),
         gap_at_viter=_difference(gap(lambda episode: float(episode.solved_within(last)))),
+        perception_gap=perception_gap,
+        gap_given_perception=gap_given_perception,
         chance_gap=None if means[0] is None or means[1] is None else _round(means[0] - means[1]),
         retention=retention,
         retention_reason=no_retention,
@@ -310,6 +329,42 @@ def _against_id(
         rule_readings=_rule_readings(task, played[name], training),
         mde=_detectable(played, name, first_gap) if paired else None,
     )
+
+
+def _gap_where_known(
+    played: Mapping[str, Sequence[_Played]],
+    name: str,
+    paired: bool,
+    score: Callable[[EpisodeRecord], float | None],
+) -> DifferenceResult | None:
+    """ID minus OOD of a score that not every episode has: on the pairs where both sides have it,
+    or, unpaired, on what has it on either side. None where nothing is left."""
+    inside, out = (_means_where_known(played[side], paired, score) for side in ("id", name))
+    if paired:
+        pairs = [place for place in inside if place in out]
+        inside = {place: inside[place] for place in pairs}
+        out = {place: out[place] for place in pairs}
+    if not inside or not out:
+        return None
+    scores = [[value for value, _ in side.values()] for side in (inside, out)]
+    clusters = [[cluster for _, cluster in side.values()] for side in (inside, out)]
+    if paired:
+        return _difference(stats.paired_difference(scores[0], scores[1], clusters[0]))
+    return _difference(stats.unpaired_difference(scores[0], scores[1], clusters[0], clusters[1]))
+
+
+def _means_where_known(
+    played: Sequence[_Played], paired: bool, score: Callable[[EpisodeRecord], float | None]
+) -> dict[str, tuple[float, str]]:
+    """Pair id (or, unpaired, instance id) -> the mean of the episodes that have the score, and the
+    cluster."""
+    found = {}
+    for item in played:
+        known = [value for episode in item.episodes if (value := score(episode)) is not None]
+        if known:
+            place = item.instance.pair_id if paired else item.instance.id
+            found[place] = sum(known) / len(known), item.instance.cluster
+    return found
 
 
 def _retention(

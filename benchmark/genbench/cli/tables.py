@@ -89,6 +89,10 @@ def print_results(
     if results.settings["samples"] > 1:
         console.print()
         console.print(_samples(results))
+    if _not_all_seen(results):
+        console.print()
+        for table in _fitting(console, [_checks(results)], _checks_in_two(results)):
+            console.print(table)
     for name, found in results.generalization.items():
         _print_generalization(console, results, name, found)
     _print_footer(console, results, folder)
@@ -100,6 +104,7 @@ def _unusual(results: Results) -> str:
     shown = []
     if settings["backend"] not in ("hf", "agent", "import"):
         shown.append(settings["backend"])
+    shown += [f"{key} {value}" for key, value in settings.get("task_settings", {}).items()]
     if settings["limit"] is not None:
         shown.append(f"limit {settings['limit']}")
     if settings["temperature"] > 0:
@@ -191,6 +196,31 @@ def _attempts_down(results: Results) -> Table:
     return table
 
 
+def _not_all_seen(results: Results) -> bool:
+    """Whether perception tells something: some first response did not see the problem."""
+    seen = [split.checks.get("perception") for split in results.splits.values()]
+    return any(found is not None and found.value < 1 for found in seen)
+
+
+def _checks(results: Results) -> Table:
+    """The checks of first responses, and success where the problem was seen."""
+    names = list(dict.fromkeys(name for split in results.splits.values() for name in split.checks))
+    table = _columns("passed, %", *names, "success where seen")
+    for name, split in results.splits.items():
+        found = [*(split.checks.get(check) for check in names), split.success_given_perception]
+        table.add_row(name, *("-" if one is None else short_rate(one) for one in found))
+    return table
+
+
+def _checks_in_two(results: Results) -> list[Table]:
+    """The same with a line a check, for a narrow terminal."""
+    wide = _checks(results)
+    table = _columns("passed, %", *results.splits)
+    for column in wide.columns[1:]:
+        table.add_row(str(column.header), *map(str, column.cells))
+    return [table]
+
+
 def _samples(results: Results) -> Table:
     """pass@k (any of k samples right) and pass^k (all of k) of every split."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
@@ -210,6 +240,16 @@ def _print_generalization(
     rows = [("gap (id - " + name + ")", difference(found.gap))]
     if viter > 1:
         rows.append((f"gap within {viter} attempts", difference(found.gap_at_viter)))
+    if _not_all_seen(results) and found.perception_gap:
+        rows.append(("gap of perception", difference(found.perception_gap)))
+        rows.append(
+            (
+                "gap where both were seen",
+                "- (none was seen in both splits)"
+                if found.gap_given_perception is None
+                else f"{difference(found.gap_given_perception)} (n={found.gap_given_perception.n})",
+            )
+        )
     if found.decomposition:
         rows.append(("  of it: other numbers", difference(found.decomposition.number)))
         rows.append(("  of it: reading the rule", difference(found.decomposition.rule)))
