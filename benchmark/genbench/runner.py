@@ -170,5 +170,5 @@ def _request(item: _Live, settings: RunSettings, known: dict[tuple[str, int], Re
         top_p=settings.top_p,
         seed=derive_seed("request", settings.seed, item.instance.id, item.sample, turn),
         known=known.get((item.key, turn)),
-        instance=item.instance,
+        instance=item.episode.state,
     )
