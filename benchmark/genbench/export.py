@@ -1,4 +1,7 @@
-"""A task as a dataset: one row an instance, with its prompt, data and a right response."""
+"""A task as a dataset: one row an instance, with its prompt, data and a right response.
+
+Of an environment of many steps, one row a step, asked as after right answers to the steps before.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,10 @@ def rows(task: Task, split: Split) -> Iterator[dict[str, Any]]:
     """The rows of a split. `messages` is the chat that asks for the first attempt; `solution` is
     the canonical right response; `data` is the instance as JSON, what `verify` needs."""
     task_fingerprint = task.fingerprint
-    for instance in split.instances():
+    states = (
+        state for instance in split.instances() for state in task.environment.states(instance)
+    )
+    for instance in states:
         yield {
             "instance_id": instance.id,
             "pair_id": instance.pair_id,

@@ -8,8 +8,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from genbench.task import (
     AGENT_KINDS,
@@ -44,14 +44,14 @@ class _Walker(Agent):
             str(self._action(state, seed)),
         )
 
-    def _action(self, state: dict[str, object], seed: int) -> Action:
+    def _action(self, state: Mapping[str, Any], seed: int) -> Action:
         raise NotImplementedError
 
 
 class Oracle(_Walker):
     """Where a free walk has left the route, it stops."""
 
-    def _action(self, state: dict[str, object], seed: int) -> Action:
+    def _action(self, state: Mapping[str, Any], seed: int) -> Action:
         return expert_action(state) or Action("stop")
 
 
@@ -62,14 +62,14 @@ class Memoriser(_Walker):
         super().__init__(environment)
         self._rule = rule
 
-    def _action(self, state: dict[str, object], seed: int) -> Action:
+    def _action(self, state: Mapping[str, Any], seed: int) -> Action:
         return expert_action({**state, "rule": self._rule}) or Action("stop")
 
 
 class RandomAgent(_Walker):
     """A well-formed guess."""
 
-    def _action(self, state: dict[str, object], seed: int) -> Action:
+    def _action(self, state: Mapping[str, Any], seed: int) -> Action:
         return seeded("navigation agent", seed).choice(action_space(str(state["rule"])))
 
 

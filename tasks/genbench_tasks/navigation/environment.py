@@ -153,7 +153,8 @@ class Navigation(Environment):
     def due(self, data: Mapping[str, Any]) -> str:
         """The instruction to be carried out at a state on the route."""
         texts = instruction_texts(data["legs"], data["rule"], data["frames"])
-        return texts[data["expert"]["instruction"] - 1]
+        number: int = data["expert"]["instruction"]
+        return texts[number - 1]
 
     def agent(self, kind: str, training: SplitSpec) -> Agent:
         from genbench_tasks.navigation.agents import make_agent

@@ -7,8 +7,9 @@ the street that they belong to. What is random comes from the stream alone.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from random import Random
+from typing import Any
 
 import networkx as nx
 
@@ -66,7 +67,9 @@ def organic(stream: Random) -> nx.Graph:
         ends = [tuple(cells.vertices[index]) for index in (start, end) if index >= 0]
         if len(ends) == 2 and all(inside[0] <= v <= inside[1] for point in ends for v in point):
             graph.add_edge(start, end)
-    position = {node: (float(x), float(y)) for node, (x, y) in enumerate(cells.vertices)}
+    position: dict[Any, Point] = {
+        node: (float(x), float(y)) for node, (x, y) in enumerate(cells.vertices)
+    }
     return _placed(graph, position)
 
 
@@ -77,7 +80,7 @@ def radial(stream: Random) -> nx.Graph:
     angles = [turned + 360 * (k + stream.uniform(-0.18, 0.18)) / spokes for k in range(spokes)]
     radii = [70.0 + 78.0 * k * stream.uniform(0.97, 1.03) for k in range(rings)]
     graph: nx.Graph = nx.Graph()
-    position: dict[Hashable, Point] = {(-1, 0): (0.0, 0.0)}
+    position: dict[Any, Point] = {(-1, 0): (0.0, 0.0)}
     for ring, radius in enumerate(radii):
         # Beyond the third ring a road between two others: blocks stay small outside, too.
         between = ring >= 3
@@ -88,12 +91,12 @@ def radial(stream: Random) -> nx.Graph:
             key = (ring, 2 * k + half)
             position[key] = (radius * math.sin(angle), radius * math.cos(angle))
     for ring in range(rings):
-        around = sorted(key for key in position if key[0] == ring)  # type: ignore[index]
-        for here, after in zip(around, [*around[1:], around[0]], strict=True):
+        around = sorted(key for key in position if key[0] == ring)
+        for here, beyond in zip(around, [*around[1:], around[0]], strict=True):
             if stream.random() > 0.1:
-                graph.add_edge(here, after)
+                graph.add_edge(here, beyond)
         for key in around:
-            inner = (ring - 1, key[1]) if ring else (-1, 0)  # type: ignore[index]
+            inner = (ring - 1, key[1]) if ring else (-1, 0)
             if inner in position and stream.random() > (0.1 if ring else 0.35):
                 graph.add_edge(key, inner)
     return _placed(graph, position)
@@ -104,14 +107,12 @@ LAYOUTS: Mapping[str, Layout] = {
 }  # fmt: skip
 
 
-def _blocks(
-    stream: Random, *, missing: float, squares: float
-) -> tuple[nx.Graph, dict[Hashable, Point]]:
+def _blocks(stream: Random, *, missing: float, squares: float) -> tuple[nx.Graph, dict[Any, Point]]:
     columns, rows = stream.randint(7, 9), stream.randint(7, 9)
     wide, deep = stream.uniform(62, 110), stream.uniform(62, 96)
     angle = math.radians(stream.uniform(0, 360))
     graph: nx.Graph = nx.grid_2d_graph(columns, rows)
-    position: dict[Hashable, Point] = {}
+    position: dict[Any, Point] = {}
     for column, row in graph:
         x, y = column * wide, row * deep
         position[column, row] = (
@@ -146,7 +147,7 @@ def _cut_across(graph: nx.Graph, start: Cell, end: Cell) -> None:
         graph.add_edge(start, end)
 
 
-def _placed(graph: nx.Graph, position: Mapping[Hashable, Point]) -> nx.Graph:
+def _placed(graph: nx.Graph, position: Mapping[Any, Point]) -> nx.Graph:
     """The largest connected part, tidied: no short streets, no bends without a junction."""
     whole: nx.Graph = nx.Graph(
         graph.subgraph(max(nx.connected_components(graph), key=lambda part: (len(part), min(part))))
@@ -162,7 +163,7 @@ def _placed(graph: nx.Graph, position: Mapping[Hashable, Point]) -> nx.Graph:
     return placed
 
 
-def _join_close(graph: nx.Graph, at: Mapping[Hashable, Point]) -> None:
+def _join_close(graph: nx.Graph, at: Mapping[Any, Point]) -> None:
     """Junctions that are too near to tell apart become one."""
     for a, b in sorted(tuple(sorted(edge)) for edge in graph.edges):
         if graph.has_edge(a, b) and math.dist(at[a], at[b]) < _MIN_STREET:
@@ -173,7 +174,7 @@ def _join_close(graph: nx.Graph, at: Mapping[Hashable, Point]) -> None:
             )
 
 
-def _straighten(graph: nx.Graph, at: Mapping[Hashable, Point]) -> None:
+def _straighten(graph: nx.Graph, at: Mapping[Any, Point]) -> None:
     """Dead ends of one piece are cut off, and a straight street is one piece between junctions."""
     loose = [node for node in graph if graph.degree[node] == 1]
     while loose:

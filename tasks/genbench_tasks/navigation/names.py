@@ -56,8 +56,20 @@ WEATHERS = ("clear", "hazy", "overcast", "rain", "snow")
 LIGHTS = ("morning", "noon", "evening", "dusk")
 #: Ground, walls, accent and sky, as sRGB hex; a city has one of its family's palettes.
 PALETTES = {
-    "grid": (("#4b4b4f", "#8c4a3a", "#d9a441", "#9fc3e0"), ("#55565a", "#6f7f8c", "#c2452d", "#b8cfe6")),
-    "diagonal": (("#6a6660", "#d8cbb0", "#3f6f8f", "#a9c9ea"), ("#5c5a57", "#e3d6c1", "#7a8f4a", "#c4d8e8")),
-    "organic": (("#7a6f63", "#efe6d6", "#7b3f2a", "#8fb7d9"), ("#6d675f", "#cfc2ab", "#4a5d3a", "#a5c0d4")),
-    "radial": (("#50504c", "#a8503d", "#2f5d62", "#b3c7d6"), ("#5f6062", "#b9b2a3", "#8a3b52", "#9db4c8")),
-}  # fmt: skip
+    "grid": (
+        ("#4b4b4f", "#8c4a3a", "#d9a441", "#9fc3e0"),
+        ("#55565a", "#6f7f8c", "#c2452d", "#b8cfe6"),
+    ),
+    "diagonal": (
+        ("#6a6660", "#d8cbb0", "#3f6f8f", "#a9c9ea"),
+        ("#5c5a57", "#e3d6c1", "#7a8f4a", "#c4d8e8"),
+    ),
+    "organic": (
+        ("#7a6f63", "#efe6d6", "#7b3f2a", "#8fb7d9"),
+        ("#6d675f", "#cfc2ab", "#4a5d3a", "#a5c0d4"),
+    ),
+    "radial": (
+        ("#50504c", "#a8503d", "#2f5d62", "#b3c7d6"),
+        ("#5f6062", "#b9b2a3", "#8a3b52", "#9db4c8"),
+    ),
+}

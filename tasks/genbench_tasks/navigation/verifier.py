@@ -201,7 +201,8 @@ def _plain(text: str) -> str:
 def _perceives(state: Mapping[str, Any], said: str) -> bool:
     """Whether the text has the landmarks where they are, no other of the route's, and says of the
     intersection what is true; in the words of the prompt or in others."""
-    landmarks, intersection = state["landmarks"], state["intersection"]
+    landmarks: Sequence[Sequence[str]] = state["landmarks"]
+    intersection: bool = state["intersection"]
     text = _plain(said)
     if text == _plain(observation_text(landmarks, intersection)):
         return True

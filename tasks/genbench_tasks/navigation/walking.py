@@ -156,10 +156,9 @@ class Streets:
         )
 
     def _around(self, place: Place) -> list[Landmark]:
-        near = self.city.near
         node = place.junction
+        keys: list[int | Edge] = [place.edge, *place.edge]
         if node is not None:
-            edges = [(node, end) if node < end else (end, node) for _, end in self.city.ways[node]]
-            return [mark for key in (node, *edges) for mark in near.get(key, ())]
-        low, high = place.edge
-        return [mark for key in (place.edge, low, high) for mark in near.get(key, ())]
+            ends = [end for _, end in self.city.ways[node]]
+            keys = [node, *((node, end) if node < end else (end, node) for end in ends)]
+        return [mark for key in keys for mark in self.city.near.get(key, ())]
