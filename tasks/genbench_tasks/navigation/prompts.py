@@ -52,7 +52,9 @@ Landmarks = Sequence[Sequence[str]]
 
 
 def landmark_text(name: str, sector: str) -> str:
-    """`Ruby Bank is on your left front`."""
+    """`Ruby Bank is on your left front`; without a sector the name says all."""
+    if not sector:
+        return name
     return f"{name} is {_PLACES.get(sector, f'on your {sector}')}"
 
 
