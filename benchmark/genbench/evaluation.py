@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from genbench import __version__, models, registry
-from genbench.errors import GenbenchError, IncompleteError, UsageError
+from genbench.errors import GenbenchError, IncompleteError, ModelError, UsageError
 from genbench.models import find_backend, identify
 from genbench.models.interface import Backend, Identity, LoadOptions, Model, of_other_weights
 from genbench.records import EpisodeRecord, dump_lines
@@ -24,7 +24,10 @@ from genbench.task import Task
 
 RUN_SCHEMA_VERSION = 1
 _TRAINING_SHOWN = ("recipe", "method", "step", "seed", "parent", "tokens", "flops")
-_LIBRARIES = ("torch", "transformers", "tokenizers", "lm_eval", "numpy", "scipy")
+_LIBRARIES = (
+    *("torch", "transformers", "tokenizers", "lm_eval", "numpy", "scipy"),
+    *("pillow", "torchvision"),  # what images become
+)
 
 
 @dataclass
@@ -93,6 +96,11 @@ def prepare(
         )
     task.check_instances()
     identity = identify(model, found, options)
+    if identity.cannot_see is not None and _shows_images(task):
+        raise ModelError(
+            f"the task {task.name} shows images, and {model} cannot be shown any: "
+            f"{identity.cannot_see}"
+        )
     chosen = make_settings(
         task,
         backend=found.name,
@@ -103,6 +111,15 @@ def prepare(
         **settings,
     )
     return evaluation_of(task, chosen, identity, Path(output)), found
+
+
+def _shows_images(task: Task) -> bool:
+    """Whether the first prompt of a split has an image."""
+    return any(
+        message.images
+        for split in task.splits.values()
+        for message in task.messages(split.instances()[0])
+    )
 
 
 def evaluation_of(
@@ -186,7 +203,12 @@ def _run(
         episodes = play(evaluation.task, model, evaluation.settings, journal, report)
     finally:
         journal.close()
-    results = finish(evaluation, episodes, dict(model.sampling()))
+    # Only now are the sizes of all images known. Written first: a finished folder is not amended.
+    sampling = dict(model.sampling())
+    if record["sampling"] != sampling:
+        record["sampling"] = sampling
+        folder.write_header(record)
+    results = finish(evaluation, episodes, sampling)
     record["execution"]["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
     record["execution"]["last_session_seconds"] = round(time.time() - started, 3)
     record["execution"]["sessions"] = record["execution"].get("sessions", 0) + 1
@@ -315,5 +337,5 @@ def _described(identity: Identity) -> dict[str, Any]:
 
 def _first_prompt(evaluation: Evaluation, model: Model) -> dict[str, Any] | None:
     """The first prompt as the model sees it: text and token ids."""
-    rendered = model.rendered(first_requests(evaluation.task, evaluation.settings)[0])
+    rendered = model.rendered(next(first_requests(evaluation.task, evaluation.settings)))
     return None if rendered is None else dict(rendered)

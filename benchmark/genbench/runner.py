@@ -6,7 +6,7 @@ last one is judged, whatever the others do; how requests are grouped is the mode
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from genbench.errors import IncompleteError
@@ -103,9 +103,10 @@ def play(
     ]
 
 
-def first_requests(task: Task, settings: RunSettings) -> list[Request]:
-    """What is asked at the first turn of every episode."""
-    return [_request(item, settings, {}) for item in _episodes(task, settings, None)]
+def first_requests(task: Task, settings: RunSettings) -> Iterator[Request]:
+    """What is asked at the first turn of every episode, made one at a time."""
+    for item in _episodes(task, settings, None):
+        yield _request(item, settings, {})
 
 
 def replay(
@@ -138,8 +139,7 @@ def replay(
     return record, item.episode.done
 
 
-def _episodes(task: Task, settings: RunSettings, only: frozenset[str] | None) -> list[_Live]:
-    found: list[_Live] = []
+def _episodes(task: Task, settings: RunSettings, only: frozenset[str] | None) -> Iterator[_Live]:
     order = 0
     for name, split in task.splits.items():
         attempts = attempts_of(task, settings, name)
@@ -147,9 +147,8 @@ def _episodes(task: Task, settings: RunSettings, only: frozenset[str] | None) ->
             for sample in range(settings.samples):
                 if only is None or episode_key(instance.id, sample) in only:
                     episode = task.environment.episode(instance, attempts)
-                    found.append(_Live(order, name, instance, sample, episode))
+                    yield _Live(order, name, instance, sample, episode)
                 order += 1
-    return found
 
 
 def _step(item: _Live, response: Response, settings: RunSettings) -> None:

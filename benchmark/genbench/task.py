@@ -11,7 +11,7 @@ import hashlib
 import json
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -22,7 +22,9 @@ from genbench.errors import UsageError as UsageError
 from genbench.errors import closest as closest
 
 FEEDBACK_LEVELS = ("none", "outcome", "detail")
-AGENT_KINDS = ("oracle", "memoriser", "random", "broken")
+#: the reference agents that every environment has, and those that some have beside them
+REFERENCE_AGENTS = ("oracle", "memoriser", "random", "broken")
+AGENT_KINDS = (*REFERENCE_AGENTS, "visual-memoriser")
 
 CORRECT = "correct"
 TRUNCATED = "truncated"
@@ -47,12 +49,37 @@ def derive_seed(*parts: str | int) -> int:
     return int.from_bytes(digest[:8], "big") >> 1
 
 
-@dataclass(frozen=True)
 class Image:
-    """A picture in a message: encoded bytes and their media type (`image/png`)."""
+    """A picture in a message: encoded bytes and their media type (`image/png`).
 
-    data: bytes
-    media_type: str = "image/png"
+    It is made from bytes, or from a function that makes them: what follows from an instance is
+    drawn whenever `data` is read, so that a thousand waiting requests hold no picture.
+    """
+
+    __slots__ = ("_source", "media_type")
+
+    def __init__(self, data: bytes | Callable[[], bytes], media_type: str = "image/png") -> None:
+        self._source = data
+        self.media_type = media_type
+
+    @property
+    def data(self) -> bytes:
+        """The encoded picture."""
+        return self._source if isinstance(self._source, bytes) else self._source()
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Image) or self.media_type != other.media_type:
+            return False
+        return self._source is other._source or self.data == other.data
+
+    def __hash__(self) -> int:
+        return hash((self.media_type, self.data))
+
+    def __repr__(self) -> str:
+        size = (
+            f"{len(self._source)} bytes" if isinstance(self._source, bytes) else "drawn on demand"
+        )
+        return f"Image({self.media_type}, {size})"
 
 
 @dataclass(frozen=True)
@@ -95,7 +122,7 @@ class Verdict:
     """The judgement of one response.
 
     `checks` maps a check (perception, rule, reasoning) to true, false, or null where the response
-    does not expose it. `readings` lists what each rule-dependent symbol was taken for, as
+    does not expose it; a check of several parts may be the share that passed (0 to 1). `readings` lists what each rule-dependent symbol was taken for, as
     (symbol, value) pairs. `extraction` names how the answer was found, `strict` says whether the
     strict answer format was kept.
     """
@@ -104,7 +131,7 @@ class Verdict:
     outcome: str
     reward: float
     feedback: str
-    checks: Mapping[str, bool | None] = field(default_factory=dict)
+    checks: Mapping[str, bool | float | None] = field(default_factory=dict)
     fields: Mapping[str, Any] = field(default_factory=dict)
     readings: tuple[tuple[str, str], ...] = ()
     extraction: str = "none"
@@ -195,6 +222,8 @@ class Environment(ABC):
     prompts: tuple[str, ...] = ("default",)
     #: of an environment of many steps: the kinds of step that are scored apart (`kind`)
     kinds: tuple[str, ...] = ()
+    #: the kinds that `agent` knows, of `AGENT_KINDS`
+    agents: tuple[str, ...] = REFERENCE_AGENTS
 
     def __init__(self, *, prompt: str, feedback: str, settings: Mapping[str, Any]) -> None:
         if prompt not in self.prompts:

@@ -11,6 +11,8 @@ PACK = TaskPack(
     task_dirs=(_HERE / "general_points" / "tasks", _HERE / "navigation" / "tasks"),
     environments={
         "general-points": "genbench_tasks.general_points.environment:GeneralPoints",
+        "general-points-vision": "genbench_tasks.general_points.vision:GeneralPointsVision",
+        "general-points-recognition": "genbench_tasks.general_points.recognition:CardRecognition",
         "navigation": "genbench_tasks.navigation.environment:Navigation",
     },
     checkpoints=_HERE / "checkpoints",

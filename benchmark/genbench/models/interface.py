@@ -62,8 +62,9 @@ class Identity:
     """What a checkpoint is, known before it is loaded.
 
     `weights_fingerprint` is the SHA-256 over its weight files, `files_fingerprint` over the other
-    files that decide an answer (configuration, tokenizer, chat template). `training` is the
-    content of its `genbench_training.json`, if it has one.
+    files that decide an answer (configuration, tokenizer, chat template, image processor).
+    `training` is the content of its `genbench_training.json`, if it has one. `cannot_see` is a
+    clause that says why it cannot be shown images; None where it can, or where that is not known.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Identity:
     parameters: int | None = None
     training: Mapping[str, Any] | None = None
     location: str | None = None
+    cannot_see: str | None = None
 
 
 def of_other_weights(training: Mapping[str, Any] | None, weights_fingerprint: str | None) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from genbench.errors import UsageError
 from genbench.models import files, find_backend, identify
-from genbench.models.hf import local_folder
+from genbench.models.hub import local_folder
 from genbench.models.interface import LoadOptions
 
 if TYPE_CHECKING:
@@ -58,17 +58,17 @@ def find_parent(recipe: TuningRecipe) -> Parent:
     if recipe.model.kind == "image-text":  # which no backend of ours plays yet
         folder, _ = local_folder(name, None)
         found = files.fingerprints(folder, files.weight_files(folder, allow_pickle=False))[0]
-        return Parent(name, folder, found, _bound(files.training_record(folder), found))
+        return Parent(name, folder, found, bound(files.training_record(folder), found))
     backend = find_backend(name)
     if backend.name != "hf":
         raise UsageError(f"--model {name}: weights can be trained, '{backend.name}' has none")
     arguments = {"trust_remote_code": "true"} if recipe.model.trust_remote_code else {}
     known = identify(name, backend, LoadOptions(arguments=arguments))
     weights = str(known.weights_fingerprint)
-    return Parent(name, Path(str(known.location)), weights, _bound(known.training, weights))
+    return Parent(name, Path(str(known.location)), weights, bound(known.training, weights))
 
 
-def _bound(record: Mapping[str, Any] | None, weights_fingerprint: str) -> Mapping[str, Any] | None:
+def bound(record: Mapping[str, Any] | None, weights_fingerprint: str) -> Mapping[str, Any] | None:
     """The training record, unless it is of other weights than lie beside it."""
     if record is None or record.get("weights_fingerprint") != weights_fingerprint:
         return None

@@ -100,11 +100,16 @@ _HOSTILE: tuple[Callable[[str], str], ...] = (
 )
 
 
-class Broken(Agent):
+def hostile(cards: Sequence[str], seed: int) -> str:
     """Hostile and malformed output, a different kind by seed."""
+    return _HOSTILE[seed % len(_HOSTILE)](str(list(cards)))
+
+
+class Broken(Agent):
+    """Hostile and malformed output."""
 
     def respond(self, instance: Instance, messages: Sequence[Message], seed: int) -> str:
-        return _HOSTILE[seed % len(_HOSTILE)](str(instance.data["cards"]))
+        return hostile(instance.data["cards"], seed)
 
 
 def make_agent(kind: str, environment: GeneralPoints, training: SplitSpec) -> Agent:
@@ -121,9 +126,7 @@ def make_agent(kind: str, environment: GeneralPoints, training: SplitSpec) -> Ag
         return RandomAgent()
     if kind == "broken":
         return Broken()
-    raise UsageError(
-        f"no agent '{kind}'; {closest(kind, ('oracle', 'memoriser', 'random', 'broken'))}"
-    )
+    raise UsageError(f"no agent '{kind}' on this task; {closest(kind, environment.agents)}")
 
 
-__all__ = ["MAX_VALUE", "make_agent", "random_formula"]
+__all__ = ["MAX_VALUE", "hostile", "make_agent", "random_formula"]

@@ -94,10 +94,12 @@ class GeneralPoints(Environment):
 
     outcomes = _OUTCOMES
     prompts = tuple(PROMPTS)
+    #: settings beyond those of `splits`
+    more_settings: tuple[str, ...] = ()
 
     def __init__(self, *, prompt: str, feedback: str, settings: Mapping[str, Any]) -> None:
         super().__init__(prompt=prompt, feedback=feedback, settings=settings)
-        check_settings(settings, "settings")
+        check_settings(settings, "settings", self.more_settings)
         table = settings.get("reward", "outcome")
         if table not in REWARDS:
             raise TaskError(f"no reward table '{table}'; {closest(table, REWARDS)}")
@@ -142,8 +144,14 @@ class GeneralPoints(Environment):
                 outcome = "too_long" if answer.exhausted else "unparsable"
             else:
                 outcome, detail = judge(fields["formula"], expected, instance.data["target"])
-        cards, numbers = _cards(fields), _numbers(fields)
-        checks = _checks(fields, cards, numbers, instance, outcome == CORRECT)
+        cards, numbers = self.cards_read(fields), _numbers(fields)
+        checks = {
+            "perception": None
+            if cards is None
+            else sorted(cards) == sorted(instance.data["cards"]),
+            "rule": None if numbers is None else self.rule_read(cards, numbers, instance),
+            "reasoning": _reasoned(fields, numbers, instance, outcome == CORRECT),
+        }
         if truncated and outcome != CORRECT:
             outcome = TRUNCATED
         return Verdict(
@@ -160,6 +168,17 @@ class GeneralPoints(Environment):
 
     def revision(self, verdict: Verdict) -> str:
         return _REVISION + verdict.feedback
+
+    def cards_read(self, fields: Mapping[str, Any] | None) -> list[str] | None:
+        """The cards that an answer lists, None where it lists none."""
+        cards = listed_cards(fields)
+        return None if cards is None else [card.strip().upper()[:8] for card in cards]
+
+    def rule_read(
+        self, cards: Sequence[str] | None, numbers: Sequence[int], instance: Instance
+    ) -> bool:
+        """Whether the numbers that an answer lists are those of the hand under the rule."""
+        return multiset(numbers) == multiset(_expected(instance))
 
     def _feedback(self, outcome: str, detail: str) -> str:
         if outcome == CORRECT:
@@ -327,11 +346,12 @@ def _listed(value: Any) -> list[Any] | None:
     return value if isinstance(value, list) and len(value) <= _MAX_LISTED else None
 
 
-def _cards(fields: Mapping[str, Any] | None) -> list[str] | None:
+def listed_cards(fields: Mapping[str, Any] | None) -> list[str] | None:
+    """The items of an answer's `cards` as texts, None where it lists none."""
     listed = _listed(fields.get("cards")) if fields else None
     if listed is None or not all(isinstance(card, (str, int)) for card in listed):
         return None
-    return [str(card).strip().upper()[:8] for card in listed if not isinstance(card, bool)]
+    return [str(card) for card in listed if not isinstance(card, bool)]
 
 
 def _numbers(fields: Mapping[str, Any] | None) -> list[int] | None:
@@ -348,24 +368,19 @@ def _numbers(fields: Mapping[str, Any] | None) -> list[int] | None:
     return numbers
 
 
-def _checks(
+def _reasoned(
     fields: Mapping[str, Any] | None,
-    cards: Sequence[str] | None,
     numbers: Sequence[int] | None,
     instance: Instance,
     correct: bool,
-) -> dict[str, bool | None]:
-    """perception: `cards` is the hand; rule: `number` is the hand under the rule; reasoning: the
-    formula is right for the numbers that the response itself gave."""
-    perception = None if cards is None else sorted(cards) == sorted(instance.data["cards"])
-    rule = None if numbers is None else multiset(numbers) == multiset(_expected(instance))
-    reasoning = None
-    if fields and numbers:
-        reasoning = correct
-        if not rule:
-            outcome, _ = judge(fields["formula"], multiset(numbers), instance.data["target"])
-            reasoning = outcome == CORRECT
-    return {"perception": perception, "rule": rule, "reasoning": reasoning}
+) -> bool | None:
+    """Whether the formula is right for the numbers that the response itself gave."""
+    if not fields or not numbers:
+        return None
+    if multiset(numbers) == multiset(_expected(instance)):
+        return correct
+    outcome, _ = judge(fields["formula"], multiset(numbers), instance.data["target"])
+    return outcome == CORRECT
 
 
 def _readings(
@@ -393,4 +408,4 @@ def _shown_fields(
     }
 
 
-__all__ = ["RANKS", "REWARDS", "GeneralPoints", "judge"]
+__all__ = ["RANKS", "REWARDS", "GeneralPoints", "judge", "listed_cards"]

@@ -19,11 +19,14 @@ _TASK = (
     "Target: {target}\n"
 )
 _CARDS = "\nCards: {cards}\n"
+_PICTURED = "\nCards: the {count} cards in the picture.\n"
 _ANSWER = (
-    'Answer with one JSON object: "cards" (the cards as you see them), "number" (what each card '
-    'counts as, in the same order), optionally "steps" (your working, one line a step), and '
-    '"formula" (the whole formula, then = and the target).\n'
+    'Answer with one JSON object: "cards" ({cards}), "number" (what each card counts as, in the '
+    'same order), optionally "steps" (your working, one line a step), and "formula" (the whole '
+    "formula, then = and the target).\n"
 )
+_AS_SEEN = "the cards as you see them"
+_RANKS_SEEN = 'the rank of each card that you see in the picture, such as "7", "A" or "K"'
 _EXAMPLE = "An answer for other cards and the target {target}:\n{example}"
 _REASON = (
     "Think first: write your reasoning in plain text for as long as you need. Then, as the very "
@@ -98,34 +101,46 @@ def example(count: int) -> tuple[tuple[str, ...], int, str]:
     return cards, target, answer_text(cards, numbers, next(solutions(numbers, target)), target)
 
 
-def phrases(count: int) -> list[str]:
+def phrases(count: int, *, pictured: bool = False) -> list[str]:
     """The constant stretches of the prompts for that many cards, between the parts that vary.
 
     A tokenizer that holds them as single tokens reads these prompts in a few dozen tokens.
+    `pictured`: those of the prompts that go with a picture of the cards.
     """
     _, example_target, example_answer = example(count)
-    ending = _ANSWER + _EXAMPLE.format(target=example_target, example=example_answer)
+    answer = _ANSWER.format(cards=_RANKS_SEEN if pictured else _AS_SEEN)
+    ending = answer + _EXAMPLE.format(target=example_target, example=example_answer)
     found = [*_TASK.format(count=count, target="\x00").split("\x00")]
     for wording in _RULE_SENTENCES:
         *opening, close = rule_sentence(dict.fromkeys(FACES, "\x00"), wording).split("\x00")  # type: ignore[arg-type]
         head = found[1] + opening[0]
-        found += [head, *opening[1:], close + _CARDS.format(cards="['").rstrip("\n")]
-    found += ["']\n" + ending, "']\n" + _REASON + ending]
+        found += [head, *opening[1:]]
+        if pictured:
+            cards = close + _PICTURED.format(count=count)
+            found += [cards + ending, cards + _REASON + ending]
+        else:
+            found.append(close + _CARDS.format(cards="['").rstrip("\n"))
+    if not pictured:
+        found += ["']\n" + ending, "']\n" + _REASON + ending]
     return list(dict.fromkeys(found))
 
 
-def prompt_text(cards: Sequence[str], rule: Rule, target: int, prompt: str) -> str:
-    """The first user message."""
+def prompt_text(
+    cards: Sequence[str], rule: Rule, target: int, prompt: str, *, pictured: bool = False
+) -> str:
+    """The first user message; `pictured`: the text beside a picture of the cards, which it does
+    not name."""
     wording, reason = PROMPTS[prompt]
-    _, example_target, example_answer = example(len(cards))
+    count = len(cards)
+    _, example_target, example_answer = example(count)
     listed = "[" + ", ".join(f"'{card}'" for card in cards) + "]"
     return "".join(
         [
-            _TASK.format(count=len(cards), target=target),
+            _TASK.format(count=count, target=target),
             rule_sentence(rule, wording),
-            _CARDS.format(cards=listed),
+            _PICTURED.format(count=count) if pictured else _CARDS.format(cards=listed),
             _REASON if reason else "",
-            _ANSWER,
+            _ANSWER.format(cards=_RANKS_SEEN if pictured else _AS_SEEN),
             _EXAMPLE.format(target=example_target, example=example_answer),
         ]
     )

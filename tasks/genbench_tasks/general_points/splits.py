@@ -16,7 +16,7 @@ Task and split settings (a split's own override the task's):
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from genbench.task import Instance, SplitSpec, TaskError, closest, hash_order, seeded
@@ -42,11 +42,12 @@ _KEYS = {
 Hand = tuple[str, ...]
 
 
-def check_settings(settings: Mapping[str, Any], where: str) -> None:
-    """Raise TaskError for a setting that GeneralPoints does not know."""
+def check_settings(settings: Mapping[str, Any], where: str, more: Collection[str] = ()) -> None:
+    """Raise TaskError for a setting that GeneralPoints, or `more` of it, does not know."""
     for key in settings:
-        if key not in _KEYS:
-            raise TaskError(f"{where}: GeneralPoints has no setting '{key}'; {closest(key, _KEYS)}")
+        if key not in _KEYS and key not in more:
+            known = closest(key, [*_KEYS, *more])
+            raise TaskError(f"{where}: GeneralPoints has no setting '{key}'; {known}")
 
 
 def draw(settings: Mapping[str, Any], split: SplitSpec) -> list[Instance]:

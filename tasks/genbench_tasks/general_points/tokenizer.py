@@ -6,6 +6,7 @@ constant phrases of the prompts, of the answer format and of the feedback as one
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from genbench_tasks.general_points.environment import feedback_sentences
@@ -38,8 +39,11 @@ _ANSWER_PARTS = (
 )
 
 
-def build_tokenizer() -> PreTrainedTokenizerFast:
-    """The tokenizer; the same input gives the same vocabulary, token by token."""
+def build_tokenizer(more: Sequence[str] = ()) -> PreTrainedTokenizerFast:
+    """The tokenizer; the same input gives the same vocabulary, token by token.
+
+    `more` are further stretches of text that are one token each; they stand last.
+    """
     from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
@@ -60,7 +64,7 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
     )
     core.decoder = decoders.ByteLevel()
     core.add_special_tokens([AddedToken(text, special=True) for text in (PAD, END, *ROLES)])
-    texts = [*_ANSWER_PARTS, *phrases(4), *feedback_sentences()]
+    texts = [*_ANSWER_PARTS, *phrases(4), *feedback_sentences(), *more]
     core.add_tokens(
         [AddedToken(text, normalized=False, special=False) for text in dict.fromkeys(texts)]
     )

@@ -62,8 +62,7 @@ def test_a_low_temperature_is_greedy_in_the_limit(tiny_llama):
 
 def test_the_log_probability_is_that_at_temperature_one(tiny_llama):
     model = load(tiny_llama)
-    text = model._renderer.text(user("K"))
-    ids = model._renderer.ids(text)
+    ids = model.rendered(requests([user("K")])[0])["ids"]
     with torch.inference_mode():
         scores = model._model(torch.tensor([ids])).logits[0, -1]
     logprobs = torch.log_softmax(scores, dim=-1)
@@ -78,7 +77,7 @@ def test_the_log_probability_is_that_at_temperature_one(tiny_llama):
 def distribution(model, messages, temperature, top_p):
     """P(text) of a first token: the softmax at the temperature, cut to the smallest set of most
     probable tokens that holds top-p, by a loop over the sorted tokens."""
-    ids = model._renderer.ids(model._renderer.text(messages))
+    ids = model.rendered(requests([messages])[0])["ids"]
     with torch.inference_mode():
         scores = model._model(torch.tensor([ids])).logits[0, -1].double()
     weights = torch.exp(scores / temperature)

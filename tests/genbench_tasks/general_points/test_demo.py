@@ -7,8 +7,7 @@ import pytest
 
 import genbench
 import genbench_tasks
-from genbench.task import fingerprint
-from genbench.training.recipes import load_recipe
+from genbench.training.recipes import load_recipe, recipe_fingerprint
 from genbench_tasks.general_points.hands import held_out_numbers, partition_fingerprint
 
 FOLDER = Path(genbench_tasks.__file__).parent / "checkpoints" / "gp-base"
@@ -39,7 +38,7 @@ def test_it_is_small_and_loads_with_plain_transformers():
 
 def test_it_is_what_its_recipe_makes_and_saw_no_held_out_problem():
     recipe = load_recipe("gp-base")
-    assert RECORD["recipe_fingerprint"] == fingerprint(recipe.model_dump(mode="json"))
+    assert RECORD["recipe_fingerprint"] == recipe_fingerprint(recipe)
     assert RECORD["step"] == recipe.schedule.steps
     assert RECORD["flops"] == 6 * RECORD["parameters"] * RECORD["tokens"]["trained"]
     problems = RECORD["problems"]
