@@ -61,7 +61,7 @@ def _of_split(task: Task, played: Sequence[Played]) -> StepsResult | None:
         for turn in episode.turns
     ]
     every = stats.proportion([float(one) for one, _ in turns], [cluster for _, cluster in turns])
-    kinds = {kind: _rate(task, played, kind) for kind in task.environment.kinds}
+    kinds = {kind: _rate(task, played, kind) for kind in task.environment.step_kinds}
     return StepsResult(
         accuracy=whole.accuracy,
         chance=whole.chance,
@@ -120,7 +120,7 @@ def _gap(task: Task, played: Mapping[str, Sequence[Played]], name: str) -> Steps
     scores = [_scores(side, every) for side in (inside, out)]
     kinds = {
         kind: [place for place in every if inside[place][0][0].kind == kind]
-        for kind in task.environment.kinds
+        for kind in task.environment.step_kinds
     }
     chances = [
         _mean([task.environment.chance(steps[0].state) for steps, _ in side.values()])

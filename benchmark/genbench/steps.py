@@ -27,7 +27,7 @@ class Step:
 
 def has_steps(environment: Environment) -> bool:
     """Whether the environment's episodes have many steps."""
-    return bool(environment.kinds)
+    return bool(environment.step_kinds)
 
 
 def attempts_of(task: Task, settings: RunSettings, split: str) -> int:
@@ -48,7 +48,7 @@ def first_attempts(
         if live.done:
             break
         if turn.attempt == 1:
-            found.append(Step(turn.step, live.state, turn, environment.kind(live.state)))
+            found.append(Step(turn.step, live.state, turn, environment.step_kind(live.state)))
         live.step(
             visible_text(turn.response.text, settings.thinking),
             truncated=turn.response.finish_reason == "length",

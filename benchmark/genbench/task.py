@@ -220,8 +220,8 @@ class Environment(ABC):
     outcomes: tuple[str, ...] = (CORRECT, TRUNCATED)
     #: the prompt variants, the default first
     prompts: tuple[str, ...] = ("default",)
-    #: of an environment of many steps: the kinds of step that are scored apart (`kind`)
-    kinds: tuple[str, ...] = ()
+    #: of an environment of many steps: the kinds of step that are scored apart
+    step_kinds: tuple[str, ...] = ()
     #: the kinds that `agent` knows, of `AGENT_KINDS`
     agents: tuple[str, ...] = REFERENCE_AGENTS
 
@@ -273,8 +273,8 @@ class Environment(ABC):
         `messages`, `verify`, `solutions`, `chance` and `under_rule`. One step: itself."""
         return (instance,)
 
-    def kind(self, state: Instance) -> str | None:
-        """The kind of a step, one of `kinds`; None where no answer is judged."""
+    def step_kind(self, state: Instance) -> str | None:
+        """The kind of a step, one of `step_kinds`; None where no answer is judged."""
         return None
 
     def under_rule(self, instance: Instance, training: SplitSpec) -> Instance | None:

@@ -68,14 +68,14 @@ def show(
 def check(name: _Name) -> None:
     """Load a task, draw every split of every protocol, and hold its agents against it."""
     from genbench.registry import load_spec, load_task
-    from genbench.task import AGENT_KINDS
 
     for protocol in load_spec(name).protocols:
         task = load_task(name, protocol=protocol)
         task.check_instances()
         for split in task.splits.values():
             sample = split.instances()[:_CHECKED]
-            right = {kind: _agent_score(task, kind, sample) for kind in AGENT_KINDS}
+            kinds = task.environment.agents
+            right = {kind: _agent_score(task, kind, sample) for kind in kinds}
             asked = len(_states(task, sample))
             _check_scores(split, right, asked)
             listed = ", ".join(f"{kind} {count}" for kind, count in right.items())

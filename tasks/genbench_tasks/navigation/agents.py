@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from genbench.task import (
-    AGENT_KINDS,
     Agent,
     Instance,
     Message,
@@ -110,4 +109,4 @@ def make_agent(kind: str, environment: Navigation, training: SplitSpec) -> Agent
         return RandomAgent(environment)
     if kind == "broken":
         return Broken()
-    raise UsageError(f"no agent '{kind}'; {closest(kind, AGENT_KINDS)}")
+    raise UsageError(f"no agent '{kind}'; {closest(kind, environment.agents)}")

@@ -38,6 +38,7 @@ from genbench_tasks.navigation.prompts import (
 from genbench_tasks.navigation.splits import certificate, check_settings, draw, seen_in_training
 from genbench_tasks.navigation.verifier import (
     OUTCOMES,
+    REVISION,
     REWARDS,
     expert_action,
     expert_of,
@@ -50,7 +51,7 @@ class Navigation(Environment):
 
     outcomes = OUTCOMES
     prompts = tuple(PROMPTS)
-    kinds = KINDS
+    step_kinds = KINDS
 
     def __init__(self, *, prompt: str, feedback: str, settings: Mapping[str, Any]) -> None:
         super().__init__(prompt=prompt, feedback=feedback, settings=settings)
@@ -108,7 +109,7 @@ class Navigation(Environment):
     def _state(self, instance: Instance) -> Instance:
         return self.states(instance)[0]
 
-    def kind(self, instance: Instance) -> str | None:
+    def step_kind(self, instance: Instance) -> str | None:
         expert = self._state(instance).data["expert"]
         return None if expert is None else str(expert["action"])
 
@@ -136,6 +137,9 @@ class Navigation(Environment):
             feedback=self.feedback,
             rewards=self._rewards,
         )
+
+    def revision(self, verdict: Verdict) -> str:
+        return REVISION + verdict.feedback
 
     # -- solutions and agents -------------------------------------------------------------------
 
@@ -168,7 +172,7 @@ class Navigation(Environment):
         (all but turns). Of a route, every turn differs."""
         if training.rule is None or training.rule == instance.data["rule"]:
             return None
-        if "step" in instance.data and self.kind(instance) != "turn":
+        if "step" in instance.data and self.step_kind(instance) != "turn":
             return None
         return Instance(
             instance.id,

@@ -119,7 +119,7 @@ class _DeadEndError(Exception):
     """The walk that was tried makes no route."""
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def route(city_name: str, number: int, shortest: int = SHORTEST, longest: int = LONGEST) -> Route:
     """The route of that number in a city, with `shortest` to `longest` junctions on the way.
 

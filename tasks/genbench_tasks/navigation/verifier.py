@@ -45,6 +45,7 @@ REWARDS: Mapping[str, Mapping[str, float]] = {
     "paper": {CORRECT: 1.0, "other": -1.0, "wrong observation": -1.5},
 }
 
+REVISION = "You failed this step because "
 _NOT_IN_SPACE = "your action is not in the action space."
 FEEDBACK = {
     "wrong_direction": "your action turns another way than the one that is due.",
@@ -252,6 +253,6 @@ def _shown(fields: Mapping[str, Any] | None, action: Action | None) -> dict[str,
     }
 
 
-def feedback_sentences() -> Sequence[str]:
-    """What a walker may be told after a failed attempt, at the feedback level `outcome`."""
-    return list(dict.fromkeys(FEEDBACK.values()))
+def revision_sentences() -> list[str]:
+    """The user messages after a failed attempt, at the feedback level `outcome`."""
+    return [REVISION + text for text in dict.fromkeys(FEEDBACK.values())]
