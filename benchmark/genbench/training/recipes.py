@@ -19,8 +19,8 @@ def _recipe_files() -> dict[str, Path]:
     return {
         path.stem: path
         for pack in packs()
-        if pack.recipes is not None
-        for path in sorted(pack.recipes.glob("*.yaml"))
+        for folder in ([pack.recipes] if isinstance(pack.recipes, Path) else pack.recipes or ())
+        for path in sorted(folder.glob("*.yaml"))
     }
 
 
