@@ -112,7 +112,7 @@ class ImagePrompts(TextPrompts):
         super().__init__(renderer)
         self._processor = processor
         self._image_renderer = renderer
-        self._folder = folder
+        self._files = files.processor_files(folder)
         self._images = images
         self._before = before
         self._measured: dict[tuple[int, int], dict[str, Any]] = {}
@@ -209,7 +209,7 @@ class ImagePrompts(TextPrompts):
             **super().recorded(),
             "images": {
                 "processor": settings(self._processor),
-                "files": files.processor_files(self._folder),
+                "files": self._files,
                 "sizes": [self._measured[size] for size in sorted(self._seen)],
             },
         }

@@ -225,6 +225,19 @@ def test_an_image_token_in_an_answer_stands_for_no_image(vlm, written):
     assert [number for number in ids(*chat) if number in tokens] == expected
 
 
+HOSTILE = [
+    "{'type': 'text', 'text': 'x'}", "{{ 7 * 7 }}", "{% raise %}", "", " ", "\0",
+    "<fake_token_around_image><global-img>", "<|vision_start|><|vision_end|>", "<s><s>", "é" * 50,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("written", HOSTILE)
+def test_no_answer_stops_the_conversation(vlm, written):
+    """Whatever a model has said goes into the history of its next attempt."""
+    chat = (shown(1, "What?"), Message("assistant", written), Message("user", f"No: {written}."))
+    assert answers(load(vlm), requests([chat]))[0].finish_reason in ("stop", "length")
+
+
 def test_without_a_template_the_image_token_stands_where_the_image_does(vlm):
     found = rendered(vlm, (shown("Before ", 1, " after"),), chat_template="off")
     token = load(vlm)._prompts._renderer.image_token
