@@ -104,7 +104,7 @@ def prepare(
     chosen = make_settings(
         task,
         backend=found.name,
-        model_args=dict(options.arguments),
+        model_args=found.deciding(options),
         dtype=found.precision(options),
         chat_template=options.chat_template,
         thinking_budget=options.thinking_budget,

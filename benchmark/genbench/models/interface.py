@@ -23,7 +23,8 @@ class Response:
 
     `finish_reason`: `stop` (an end token or a stop string), `length` (cut off at the token or
     context limit), `error` (no answer; `error` says why). Token counts and `logprob` (sum over
-    the generated tokens, natural logarithm, at temperature 1) are None where unknown.
+    the generated tokens, natural logarithm, at temperature 1) are None where unknown. `origin` is
+    what a server says with the answer of what gave it (`model`, `system_fingerprint`, `filter`).
     """
 
     text: str
@@ -32,6 +33,7 @@ class Response:
     generated_tokens: int | None = None
     logprob: float | None = None
     error: str | None = None
+    origin: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,8 @@ class Backend(ABC):
     seeds_requests: bool = True
     #: the names that `--model-args` may use; None: any
     arguments: tuple[str, ...] | None = ()
+    #: whether its models are checkpoints here: folders, hub ids, the bundled ones
+    reads_folders: bool = True
 
     @abstractmethod
     def identify(self, name: str, options: LoadOptions) -> Identity:
@@ -149,6 +153,10 @@ class Backend(ABC):
     @abstractmethod
     def load(self, identity: Identity, options: LoadOptions) -> Model:
         """The loaded model. Raises ModelError."""
+
+    def deciding(self, options: LoadOptions) -> dict[str, str]:
+        """The model arguments that can change an answer: settings of the run."""
+        return dict(options.arguments)
 
     def check_arguments(self, options: LoadOptions) -> None:
         """Raise UsageError for a model argument that the backend does not know."""

@@ -46,6 +46,7 @@ class AgentBackend(Backend):
     """The reference agents, `agent:oracle` and its like."""
 
     name = "agent"
+    reads_folders = False
 
     def identify(self, name: str, options: LoadOptions) -> Identity:
         self.check_arguments(options)
