@@ -335,6 +335,11 @@ class ApiClient:
         with self._lock:
             return dict(sorted(self._retries.items()))
 
+    def forget(self) -> None:
+        """Count retries from here on."""
+        with self._lock:
+            self._retries.clear()
+
     @property
     def lowest_concurrency(self) -> int:
         return self._gate.lowest

@@ -23,6 +23,7 @@ from genbench.models.api_client import (
 )
 from genbench.models.api_options import ApiOptions
 from genbench.models.interface import Model, Request, Response
+from genbench.task import Task
 
 NO_DETERMINISM = (
     "not promised: the weights are the server's, and floats may depend on which requests it "
@@ -59,12 +60,17 @@ class ApiModel(Model):
 
     # -- requests -------------------------------------------------------------------------------
 
+    def start(self, task: Task) -> None:
+        self._tally = Tally(self._options)
+        self._client.forget()
+
     def submit(self, requests: Sequence[Request]) -> None:
         for request in requests:
             if request.known is not None:
                 self._done.put((request, request.known))
                 continue
-            self._body(request, request.max_new_tokens)  # refused here, where it can be
+            if not self._chat:
+                api_wire.plain_text(request.messages)  # refused here, where it cannot be asked
             with self._lock:
                 heapq.heappush(
                     self._asked, (-request.turn, request.order, next(self._tickets), request)
@@ -261,6 +267,8 @@ class Tally:
         for name, value in origin.items():
             self._origins[name][value] += 1
         self._responses += 1
+        if "cache" in origin:  # this run has not paid for it
+            return None
         if response.prompt_tokens is None or response.generated_tokens is None:
             self._unknown += 1
         self._prompt += response.prompt_tokens or 0

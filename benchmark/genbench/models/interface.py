@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from genbench.errors import UsageError, closest
@@ -88,7 +89,10 @@ def of_other_weights(training: Mapping[str, Any] | None, weights_fingerprint: st
 
 @dataclass(frozen=True)
 class LoadOptions:
-    """How a checkpoint is loaded; `arguments` are the backend's own (`--model-args`)."""
+    """How a checkpoint is loaded and asked; `arguments` are the backend's own (`--model-args`).
+
+    `cache` is the folder of responses that are kept across runs.
+    """
 
     device: str = "auto"
     dtype: str = "auto"
@@ -96,6 +100,7 @@ class LoadOptions:
     chat_template: Literal["auto", "on", "off"] = "auto"
     thinking_budget: int | None = None
     arguments: Mapping[str, str] = field(default_factory=dict)
+    cache: Path | None = None
 
 
 class Model(ABC):
@@ -115,6 +120,10 @@ class Model(ABC):
     def rendered(self, request: Request) -> Mapping[str, Any] | None:
         """The prompt text and token ids that a request becomes, where the backend knows them."""
         return None
+
+    def prompt_key(self, request: Request) -> Any:
+        """What of the rendered prompt decides an answer, its images apart, as JSON."""
+        return self.rendered(request)
 
     def execution(self) -> Mapping[str, Any]:
         """What may differ between machines: device, batch plan, versions."""
@@ -141,6 +150,8 @@ class Backend(ABC):
     arguments: tuple[str, ...] | None = ()
     #: whether its models are checkpoints here: folders, hub ids, the bundled ones
     reads_folders: bool = True
+    #: whether its answers follow from prompt, sampling and seed, so that they can be kept
+    caches: bool = True
 
     @abstractmethod
     def identify(self, name: str, options: LoadOptions) -> Identity:

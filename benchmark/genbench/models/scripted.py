@@ -47,6 +47,7 @@ class AgentBackend(Backend):
 
     name = "agent"
     reads_folders = False
+    caches = False  # agents look at the instance
 
     def identify(self, name: str, options: LoadOptions) -> Identity:
         self.check_arguments(options)
