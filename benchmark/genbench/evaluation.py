@@ -301,9 +301,12 @@ def results_of(
 ) -> Results:
     """All numbers of a run, from its episodes alone."""
     from genbench import analysis
+    from genbench.step_analysis import add_steps
 
     task, settings, identity = evaluation.task, evaluation.settings, evaluation.identity
     splits = analysis.analyse_splits(task, settings, episodes)
+    generalization = analysis.analyse_generalization(task, settings, episodes)
+    add_steps(task, settings, episodes, splits, generalization)
     contamination = analysis.analyse_contamination(
         task, identity.training, identity.weights_fingerprint
     )
@@ -320,7 +323,7 @@ def results_of(
         settings_hash=settings_hash(evaluation.key),
         sampling=sampling,
         splits=splits,
-        generalization=analysis.analyse_generalization(task, settings, episodes),
+        generalization=generalization,
         contamination=contamination,
         warnings=analysis.warnings(settings, splits, contamination),
         episodes_sha256=episodes_sha256,

@@ -8,8 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from genbench.task import fingerprint
 
-SCHEMA_VERSION = 2
-"""2 added `outcome_rates` and `retention`; `results_versions` reads 1."""
+SCHEMA_VERSION = 3
+"""2 added `outcome_rates` and `retention`, 3 `steps` and what is told apart by perception;
+`results_versions` reads 1 and 2."""
 
 
 class _Strict(BaseModel):
@@ -36,11 +37,32 @@ class DifferenceResult(Rate):
     discordance: float | None = Field(description="share of pairs whose scores differ")
 
 
+class StepRate(_Strict):
+    """First attempts that were right, one a step of an episode; clustered by the task's cluster."""
+
+    accuracy: Rate
+    chance: float | None = Field(description="of a step, the mean over those that were asked")
+
+
+class StepsResult(StepRate):
+    """The steps of episodes of many steps, all together and by kind."""
+
+    every_attempt: Rate = Field(description="retries too, each counted as one (the paper's C.3)")
+    kinds: dict[str, StepRate]
+
+
 class SplitResult(_Strict):
-    """One split. Everything but `success_at` and `all_turns` is about first attempts."""
+    """One split. Everything but `success_at` and `all_turns` is about first attempts.
+
+    Where episodes have many steps, success is to solve every one, and the outcomes, checks and
+    readings are of the first attempt at each step.
+    """
 
     role: Literal["id", "ood", "control"]
     shift: str | None
+    level: float | None = Field(
+        description="how far an OOD split lies from ID, where the task grades its shift"
+    )
     rule: str | None
     n: int
     clusters: int
@@ -60,11 +82,17 @@ class SplitResult(_Strict):
     success_given_comprehension: Rate | None = Field(
         description="success where the perception and rule checks passed"
     )
+    success_given_perception: Rate | None = Field(
+        description="success where the perception check passed"
+    )
     readings: dict[str, dict[str, dict[str, int]]] = Field(
         description="symbol -> its value under the rule -> value it was given -> count"
     )
     chance: float | None
     all_turns: dict[str, Any] = Field(description="turns, tokens and outcomes of every attempt")
+    steps: StepsResult | None = Field(
+        default=None, description="null where an episode is one step, and in older results"
+    )
 
 
 class Decomposition(_Strict):
@@ -85,6 +113,20 @@ class MinimumDetectable(_Strict):
     method: str
 
 
+class StepsGap(_Strict):
+    """One OOD split against the ID split, by step: the same steps of the same pairs.
+
+    Null, with the reason, where the two sides were not asked the same steps: unpaired splits, or
+    episodes that end at the first failure or go their own way.
+    """
+
+    gap: DifferenceResult | None
+    kinds: dict[str, DifferenceResult] | None
+    chance_gap: float | None
+    mde: MinimumDetectable | None
+    reason: str | None
+
+
 class GeneralizationResult(_Strict):
     """One OOD split against the ID split."""
 
@@ -92,6 +134,12 @@ class GeneralizationResult(_Strict):
     paired: bool
     gap: DifferenceResult
     gap_at_viter: DifferenceResult
+    perception_gap: DifferenceResult | None = Field(
+        description="the gap of the perception check, where both responses of a pair expose it"
+    )
+    gap_given_perception: DifferenceResult | None = Field(
+        description="the gap of success, where the check passed in both splits of a pair"
+    )
     chance_gap: float | None
     retention: Rate | None = Field(
         description="(OOD - chance) / (ID - chance); only paired, and only where ID is above chance"
@@ -105,6 +153,9 @@ class GeneralizationResult(_Strict):
         description="readings as stated, as in training, other; null where none is exposed"
     )
     mde: MinimumDetectable | None
+    steps: StepsGap | None = Field(
+        default=None, description="null where an episode is one step, and in older results"
+    )
 
 
 class ModelResult(_Strict):

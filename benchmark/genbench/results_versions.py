@@ -7,7 +7,7 @@ from typing import Any
 
 from genbench.results import SCHEMA_VERSION
 
-READABLE = (1, SCHEMA_VERSION)
+READABLE = (1, 2, SCHEMA_VERSION)
 _NOT_IN_1 = "results of schema version 1 do not hold it; run the same command in another --output"
 
 
@@ -20,10 +20,15 @@ def upgraded(raw: Mapping[str, Any]) -> dict[str, Any]:
 def as_of(raw: Mapping[str, Any], version: int) -> dict[str, Any]:
     """`raw` without what `version` did not hold, in the present schema."""
     found = {**raw, "schema_version": SCHEMA_VERSION}
-    if version == 1:
+    if version < 2:
         absent = {"retention": None, "retention_reason": _NOT_IN_1}
-        found["splits"] = _each(raw.get("splits"), {"outcome_rates": None})
-        found["generalization"] = _each(raw.get("generalization"), absent)
+        found["splits"] = _each(found.get("splits"), {"outcome_rates": None})
+        found["generalization"] = _each(found.get("generalization"), absent)
+    if version < 3:
+        gaps = {"perception_gap": None, "gap_given_perception": None, "steps": None}
+        new = {"level": None, "success_given_perception": None, "steps": None}
+        found["splits"] = _each(found.get("splits"), new)
+        found["generalization"] = _each(found.get("generalization"), gaps)
     return found
 
 

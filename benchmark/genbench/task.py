@@ -122,9 +122,9 @@ class Verdict:
     """The judgement of one response.
 
     `checks` maps a check (perception, rule, reasoning) to true, false, or null where the response
-    does not expose it; a check of several parts may be the share that passed (0 to 1). `readings` lists what each rule-dependent symbol was taken for, as
-    (symbol, value) pairs. `extraction` names how the answer was found, `strict` says whether the
-    strict answer format was kept.
+    does not expose it; a check of several parts may be the share that passed (0 to 1). `readings`
+    lists what each rule-dependent symbol was taken for, as (symbol, value) pairs. `extraction`
+    names how the answer was found, `strict` says whether the strict answer format was kept.
     """
 
     correct: bool
@@ -143,8 +143,9 @@ class SplitSpec:
     """A split as a task file states it.
 
     `role` is `id`, `ood` or `control`. A control names the OOD split whose gap it decomposes
-    (`control_of`) and the reading whose numbers it carries (`numbers`: `id` or `ood`).
-    `settings` are the environment's own.
+    (`control_of`) and the reading whose numbers it carries (`numbers`: `id` or `ood`). `level` is
+    how far an OOD split lies from ID, where a task grades its shift; ID is 0. `settings` are the
+    environment's own.
     """
 
     name: str
@@ -153,6 +154,7 @@ class SplitSpec:
     rule: str | None = None
     control_of: str | None = None
     numbers: Literal["id", "ood"] | None = None
+    level: float | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -169,7 +171,7 @@ class Episode:
 
     The chat follows the paper (section 3; figure 2): the first prompt, then for every attempt the
     model's response and the verifier's feedback. An environment of many steps overrides what it
-    needs; the runner asks for `messages`, `place`, `step`, `done` and `solved` alone.
+    needs; the runner asks for `messages`, `state`, `place`, `step`, `done` and `solved` alone.
     """
 
     def __init__(self, environment: Environment, instance: Instance, verify_iters: int) -> None:
@@ -182,6 +184,11 @@ class Episode:
     def messages(self) -> Sequence[Message]:
         """The conversation that the next response answers."""
         return tuple(self._messages)
+
+    @property
+    def state(self) -> Instance:
+        """The instance that the next response is judged against, as `Environment.verify` does."""
+        return self.instance
 
     @property
     def place(self) -> tuple[int, int]:
@@ -215,6 +222,8 @@ class Environment(ABC):
     outcomes: tuple[str, ...] = (CORRECT, TRUNCATED)
     #: the prompt variants, the default first
     prompts: tuple[str, ...] = ("default",)
+    #: of an environment of many steps: the kinds of step that are scored apart
+    step_kinds: tuple[str, ...] = ()
     #: the kinds that `agent` knows, of `AGENT_KINDS`
     agents: tuple[str, ...] = REFERENCE_AGENTS
 
@@ -260,6 +269,15 @@ class Environment(ABC):
     def episode(self, instance: Instance, verify_iters: int) -> Episode:
         """A fresh episode; `verify_iters` is the number of attempts (a step, where there are)."""
         return Episode(self, instance, verify_iters)
+
+    def states(self, instance: Instance) -> Sequence[Instance]:
+        """What is asked, step by step, where every answer is right: each an instance for
+        `messages`, `verify`, `solutions`, `chance` and `under_rule`. One step: itself."""
+        return (instance,)
+
+    def step_kind(self, state: Instance) -> str | None:
+        """The kind of a step, one of `step_kinds`; None where no answer is judged."""
+        return None
 
     def under_rule(self, instance: Instance, training: SplitSpec) -> Instance | None:
         """The instance as the training rule reads it, for measuring stickiness.
@@ -357,7 +375,8 @@ class Split:
 class Task:
     """A task ready to be played: its specification, environment and splits.
 
-    `limit` keeps the first N instances of each split (pairs, under a paired protocol).
+    `limit` keeps the first N instances of each split (pairs, under a paired protocol);
+    `overrides` are the settings of the environment that are not the task file's.
     """
 
     def __init__(
@@ -366,11 +385,13 @@ class Task:
         environment: Environment,
         protocol: Protocol,
         limit: int | None = None,
+        overrides: Mapping[str, Any] | None = None,
     ) -> None:
         self.spec = spec
         self.environment = environment
         self.protocol = protocol
         self.limit = limit
+        self.overrides = dict(overrides or {})
         self.splits = {split.name: Split(environment, split, limit) for split in protocol.splits}
 
     @property
@@ -454,15 +475,15 @@ class TaskPack:
     """What an entry point of the group `genbench.tasks` names: task files and their environments.
 
     `environments` maps a name to `module:Class`, imported when first needed.
-    `checkpoints` and `recipes` are folders of demo checkpoints and of training recipes,
-    `reproductions` of the presets of `genbench reproduce`.
+    `checkpoints` and `recipes` are folders of demo checkpoints and of training recipes (one, or
+    several), `reproductions` of the presets of `genbench reproduce`.
     """
 
     name: str
     task_dirs: tuple[Path, ...]
     environments: Mapping[str, str]
     checkpoints: Path | None = None
-    recipes: Path | None = None
+    recipes: Path | tuple[Path, ...] | None = None
     reproductions: Path | None = None
 
 

@@ -143,6 +143,7 @@ def _stored_task(folder: Path, name: str, settings: RunSettings) -> Task:
             prompt=settings.prompt,
             feedback=settings.feedback,
             limit=settings.limit,
+            settings=settings.task_settings,
         )
     except (UsageError, TaskError) as error:
         raise StoreError(

@@ -69,6 +69,20 @@ def test_the_header_and_the_results_say_the_same_of_images(vlm, tmp_path):
     assert "pillow" in header["execution"]["plan"]["versions"]
 
 
+def test_the_command_shows_what_became_of_the_images(tiny_idefics, tmp_path, command, colours):
+    found = command(
+        *("run", "--model", tiny_idefics, "--task", colours, "--limit", "3", "--device", "cpu"),
+        *("--output", tmp_path / "runs"),
+    )
+    assert found.returncode == 0
+    assert "images: 48 x 40 as 5 of 32 x 32, 34 tokens" in found.stdout
+
+
+def test_nothing_recorded_names_a_place_of_this_machine(vlm, tmp_path):
+    results, _ = run(vlm, tmp_path)
+    assert str(vlm.parent) not in json.dumps(results.sampling)
+
+
 def test_a_run_does_not_depend_on_the_batch_size(vlm, tmp_path):
     found = [run(vlm, tmp_path / str(size), batch_size=size)[1] for size in (1, 5)]
     assert contents_of(found[0]) == contents_of(found[1])

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from genbench.cli.options import TaskSet
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -87,6 +89,7 @@ def run(
     protocol: Annotated[str | None, typer.Option(help="paired or paper.")] = None,
     prompt: Annotated[str | None, typer.Option(help="The prompt variant.")] = None,
     feedback: Annotated[str | None, typer.Option(help="none, outcome or detail.")] = None,
+    assign: TaskSet = None,
     system: Annotated[str | None, typer.Option(help="A system message.")] = None,
     chat_template: Annotated[str, typer.Option(help="auto, on or off.")] = "auto",
     samples: Annotated[int, typer.Option(help="Responses an instance.")] = 1,
@@ -117,11 +120,19 @@ def run(
     from genbench.evaluation import execute, prepare
     from genbench.models.loader import Loader
     from genbench.registry import load_task
+    from genbench.yamlfile import assigned
 
+    asked: dict[str, Any] = {
+        "protocol": protocol,
+        "prompt": prompt,
+        "feedback": feedback,
+        "limit": limit,
+        "settings": assigned(assign),
+    }
     prepared = [
         prepare(
             model,
-            load_task(name, protocol=protocol, prompt=prompt, feedback=feedback, limit=limit),
+            load_task(name, **asked),
             output=output,
             backend=backend,
             options=options,

@@ -37,7 +37,7 @@ class Images:
         sums where the format has them. Raises TaskError, naming the episode it is shown in."""
         key = digest(image), image.media_type
         if key not in self._sizes:
-            with _reading(image, shown_in):
+            with _reading(image, shown_in), _no_bomb():
                 opened = _open(image)
                 size = opened.size
                 opened.verify()
@@ -50,6 +50,7 @@ class Images:
         if key in self._decoded:
             self._decoded.move_to_end(key)
             return self._decoded[key]
+        self.size(image, shown_in)  # refuses what would not fit in the memory
         with _reading(image, shown_in):
             found = _rgb(_open(image))
         self._held += _bytes(found)
@@ -71,17 +72,23 @@ def _bytes(pixels: Pixels) -> int:
 @contextmanager
 def _reading(image: Image, shown_in: str) -> Iterator[None]:
     """Whatever Pillow raises at a file becomes a TaskError."""
-    from PIL.Image import DecompressionBombWarning
-
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", DecompressionBombWarning)
-            yield
+        yield
     except Exception as error:  # SyntaxError, struct.error, ...
         raise TaskError(
             f"an image of {shown_in} ({len(image.data)} bytes, {image.media_type}) cannot be "
             f"shown: {brief(error)}"
         ) from None
+
+
+@contextmanager
+def _no_bomb() -> Iterator[None]:
+    """An image so large that Pillow warns of it is an error."""
+    from PIL.Image import DecompressionBombWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DecompressionBombWarning)
+        yield
 
 
 def _open(image: Image) -> Any:

@@ -120,6 +120,29 @@ def test_an_answer_depends_on_what_the_image_shows(vlm):
     assert len({one.prompt_tokens for one in found}) == 1
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # of transformers, to itself
+def test_so_is_that_of_llama_3_2_vision(tiny_mllama):
+    """Its processor takes no batch in which some have images, and adds a BOS token by itself."""
+    asked = prompts(SEVERAL)
+    expected = plain_answers(tiny_mllama, asked)
+    model = load(tiny_mllama, batch_size=7)
+    found = answers(model, requests(asked))
+    for one, (text, prompt, generated, _) in zip(found, expected, strict=True):
+        assert one.text == text
+        assert (one.prompt_tokens, one.generated_tokens) == (prompt, generated)
+    assert len({one.text for one in found}) > SEVERAL // 2
+    assert {one["tokens"] for one in model.sampling()["images"]["sizes"]} == {1}
+    for request, one in zip(requests(asked), found, strict=True):
+        assert model._prompts.length(model._prompts.prompt(request)) == one.prompt_tokens
+
+
+def test_the_length_of_a_prompt_is_known_before_its_pixels_are(vlm):
+    model = load(vlm)
+    asked = requests(prompts(SEVERAL))
+    for request, one in zip(asked, answers(model, asked), strict=True):
+        assert model._prompts.length(model._prompts.prompt(request)) == one.prompt_tokens
+
+
 @pytest.mark.parametrize("stop", [(), ("e", "1")])
 def test_a_greedy_answer_does_not_depend_on_the_batch(vlm, stop):
     asked = requests(prompts(SEVERAL), stop=stop)

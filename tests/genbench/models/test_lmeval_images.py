@@ -1,9 +1,11 @@
 """lm-eval's hf-multimodal as the independent reference for prompts with images."""
 
 import gc
+from importlib.util import find_spec
 
 import pytest
-from asking import answers, identify, load, requests, user
+from asking import answers, identify, requests, user
+from asking import load as loaded
 from picture_task import SIZES, picture, picture_task
 from test_images import SEVERAL, prompts, shown
 
@@ -12,11 +14,22 @@ from genbench.errors import ModelError
 from genbench.task import Message
 
 BACKEND = "lm-eval:hf-multimodal"
+# lm-eval processes images as transformers does by default.
+BY = "pil" if find_spec("torchvision") is None else "torchvision"
 
 
-@pytest.fixture(scope="session", params=["llava", "idefics"])
+def load(folder, backend="hf", **options):
+    """As `asking.load`; both backends process images by the same library."""
+    if backend == "hf":
+        options["arguments"] = {"image_backend": BY}
+    return loaded(folder, backend, **options)
+
+
+# lm-eval cannot load the processor of the third without torchvision.
+@pytest.fixture(
+    scope="session", params=["llava", "idefics", *(["qwen_vl"] if BY == "torchvision" else [])]
+)
 def vlm(request):
-    """lm-eval cannot load the processor of the third without torchvision."""
     return request.getfixturevalue(f"tiny_{request.param}")
 
 
@@ -91,9 +104,11 @@ def test_bos_comes_once_where_the_template_writes_it_and_where_it_does_not(tiny_
 
 
 def test_an_image_token_in_an_answer_stands_for_no_image(vlm):
-    chat = (shown(1, "Not <image>?"), Message("assistant", "<image>"), Message("user", "No."))
+    model = load(vlm)
+    token = model._prompts._renderer.image_token
+    chat = (shown(1, f"Not {token}?"), Message("assistant", token), Message("user", "No."))
     asked = requests([chat])
-    same(answers(load(vlm), asked), answers(load(vlm, BACKEND), asked))
+    same(answers(model, asked), answers(load(vlm, BACKEND), asked))
 
 
 def test_a_template_that_loses_images_is_refused(tiny_llava, copy_of):
@@ -114,7 +129,7 @@ def test_its_own_resizing_is_done_and_recorded(tiny_idefics):
 
 
 def test_images_too_many_for_the_context_are_refused_before_the_first_batch(vlm):
-    many = Message("user", (*(picture(seed) for seed in range(200)), "Which?"))
+    many = Message("user", (*(picture(seed) for seed in range(500)), "Which?"))
     with pytest.raises(ModelError, match=r"context of this checkpoint \(2048 tokens\)"):
         load(vlm, BACKEND).submit(requests([(many,)]))
 
@@ -141,7 +156,8 @@ def test_a_run_through_lm_eval_has_the_verdicts_of_a_run_through_hf(vlm, tmp_pat
     for backend in ("hf", BACKEND):
         output = tmp_path / backend.replace(":", "-")
         task = picture_task(n=5, images=2, sizes=True)
-        genbench.run(str(vlm), task, output=output, backend=backend, dtype="float32", device="cpu")
+        arguments = {"image_backend": BY} if backend == "hf" else {}
+        genbench.run(str(vlm), task, output=output, backend=backend, model_args=arguments)
         (results,) = output.rglob("results.json")
         found[backend] = list(genbench.load_run(results.parent).episodes)
     assert found["hf"] == found[BACKEND]
