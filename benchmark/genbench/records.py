@@ -51,9 +51,10 @@ class Turn:
     attempt: int = 1
 
     def json(self) -> dict[str, Any]:
-        """What is stored; log-probabilities are not, whose last digits depend on the batch."""
+        """What is stored; not log-probabilities, whose last digits depend on the batch, nor which
+        of a server's replicas answered."""
         kept = asdict(self.response)
-        del kept["error"], kept["logprob"]
+        del kept["error"], kept["logprob"], kept["origin"]
         return {
             "step": self.step,
             "attempt": self.attempt,

@@ -18,7 +18,9 @@ def starting():
     """A function that starts a run in a fresh process, forked from one that has torch imported."""
     here = str(Path(__file__).parent)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", here)  # the fork server finds its preloaded module by it alone
+        # The fork server finds its preloaded module by this alone.
+        given = filter(None, [os.environ.get("PYTHONPATH")])
+        patch.setenv("PYTHONPATH", os.pathsep.join([here, *given]))
         patch.syspath_prepend(here)
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["killed_run"])

@@ -163,6 +163,9 @@ class HFModel(BatchedModel):
     def rendered(self, request: Request) -> Mapping[str, Any]:
         return self._prompts.rendered(request)
 
+    def prompt_key(self, request: Request) -> str:
+        return self._prompt(request).text
+
     def generate(self, batch: Sequence[Request]) -> Sequence[Response]:
         prompts = [self._prompt(request) for request in batch]
         # Some processors take no batch in which some prompts have images and others have none.
