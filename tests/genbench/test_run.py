@@ -34,7 +34,8 @@ def results(tmp_path_factory):
     """The results of each agent on the whole main task."""
     output = tmp_path_factory.mktemp("agents")
     return {
-        kind: genbench.run(f"agent:{kind}", "gp-ood-rule", output=output) for kind in REFERENCE_AGENTS
+        kind: genbench.run(f"agent:{kind}", "gp-ood-rule", output=output)
+        for kind in REFERENCE_AGENTS
     }
 
 
