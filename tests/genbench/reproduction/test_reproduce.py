@@ -87,6 +87,8 @@ def test_from_a_base_to_a_conclusion_and_a_second_call_that_does_nothing(preset,
     trained = [row for row in rows if row["method"] in ("sft", "rl")]
     assert len(trained) == 2 * 2 * 3
     assert all(float(row["flops"]) > 0 for row in trained)
+    for path in (output / "page").iterdir():  # nothing says where this machine keeps it
+        assert str(output).encode() not in path.read_bytes(), path
     assert page.count("![") == 2  # greedy and sampled are two figures
     assert (output / "conclusion.md").is_file()
 
