@@ -20,6 +20,7 @@ from genbench.records import EpisodeRecord, dump_lines
 from genbench.results import ModelResult, Results, TaskResult
 from genbench.runner import Progress, first_requests, play
 from genbench.settings import IMPORTED, RunSettings, make_settings, settings_hash
+from genbench.sharding.shard import Shard
 from genbench.store import RunFolder, read_json, slug
 from genbench.task import Task
 
@@ -45,6 +46,7 @@ class Evaluation:
     folder: RunFolder
     #: what the folder's name is a hash of, and what a resumed run must agree with
     key: Mapping[str, Any] = field(default_factory=dict)
+    shard: Shard | None = None
 
     @property
     def finished(self) -> bool:
@@ -85,11 +87,13 @@ def prepare(
     output: str | Path = "runs",
     backend: str | None = None,
     options: LoadOptions | None = None,
+    shard: Shard | None = None,
     **settings: Any,
 ) -> tuple[Evaluation, Backend]:
     """Find and check everything, without loading the model.
 
-    Raises UsageError, ModelError, TaskError and StoreError.
+    With `shard`, the evaluation is of a share of the episodes, for `execute_shard`. Raises
+    UsageError, ModelError, TaskError and StoreError.
     """
     options = options or LoadOptions()
     found = find_backend(model, backend)
@@ -119,7 +123,7 @@ def prepare(
         thinking_budget=options.thinking_budget,
         **settings,
     )
-    return evaluation_of(task, chosen, identity, Path(output)), found
+    return evaluation_of(task, chosen, identity, Path(output), shard), found
 
 
 def _shows_images(task: Task) -> bool:
@@ -132,7 +136,11 @@ def _shows_images(task: Task) -> bool:
 
 
 def evaluation_of(
-    task: Task, settings: RunSettings, identity: Identity, output: Path
+    task: Task,
+    settings: RunSettings,
+    identity: Identity,
+    output: Path,
+    shard: Shard | None = None,
 ) -> Evaluation:
     """The evaluation and its folder below `output`, which is made."""
     key = {
@@ -148,9 +156,17 @@ def evaluation_of(
             "revision": identity.revision,
         },
     }
-    folder = RunFolder(output / slug(identity.name) / task.name / settings_hash(key))
+    folder = run_folder(output, identity.name, task.name, key)
+    if shard is not None:
+        shard.check(task)
+        folder = shard.folder(folder.path)
     folder.create()
-    return Evaluation(task, settings, identity, folder, key)
+    return Evaluation(task, settings, identity, folder, key, shard)
+
+
+def run_folder(output: Path, model: str, task: str, key: Mapping[str, Any]) -> RunFolder:
+    """Where a run lies below `output`."""
+    return RunFolder(output / slug(model) / task / settings_hash(key))
 
 
 def execute(

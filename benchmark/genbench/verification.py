@@ -81,7 +81,7 @@ def verify_run(
     used here; with `weights_needed` false, the last is a sentence in the result's `not_replayed`.
     """
     evaluation = stored_evaluation(folder, task_file)
-    found = list(_header_faults(evaluation))
+    found = list(header_faults(evaluation))
     if found:
         # Under another task nothing else can agree.
         return Verification(folder, "none", 0, 0, tuple(found))
@@ -103,10 +103,17 @@ def verify_run(
 
 def stored_evaluation(folder: Path, task_file: str | None = None) -> Evaluation:
     """The evaluation that a run folder holds, from its `run.json`. Raises StoreError."""
-    from pydantic import ValidationError
-
     header = read_json(folder / RUN)
     read_json(folder / RESULTS)  # an unfinished run is called so
+    return described_evaluation(header, RunFolder(folder), task_file)
+
+
+def described_evaluation(
+    header: Mapping[str, Any], folder: RunFolder, task_file: str | None = None
+) -> Evaluation:
+    """The evaluation that a folder's header describes. Raises StoreError."""
+    from pydantic import ValidationError
+
     try:
         settings = RunSettings.model_validate(header["settings"])
         described, model = header["task"], header["model"]
@@ -130,9 +137,11 @@ def stored_evaluation(folder: Path, task_file: str | None = None) -> Evaluation:
         }
     except (KeyError, TypeError, ValidationError) as error:
         text = str(error).splitlines()[0] if str(error) else ""
-        raise StoreError(f"{folder / RUN} is damaged: {type(error).__name__} {text}") from None
-    task = _stored_task(folder, name, settings)
-    return Evaluation(task, settings, identity, RunFolder(folder), key)
+        raise StoreError(
+            f"{folder.path / folder.header_name} is damaged: {type(error).__name__} {text}"
+        ) from None
+    task = _stored_task(folder.path, name, settings)
+    return Evaluation(task, settings, identity, folder, key)
 
 
 def _stored_task(folder: Path, name: str, settings: RunSettings) -> Task:
@@ -152,7 +161,8 @@ def _stored_task(folder: Path, name: str, settings: RunSettings) -> Task:
         ) from None
 
 
-def _header_faults(evaluation: Evaluation) -> Iterator[str]:
+def header_faults(evaluation: Evaluation) -> Iterator[str]:
+    """How the task here differs from the one that the folder was played on."""
     task = evaluation.task
     here = {"name": task.name, "version": task.spec.version, "fingerprint": task.fingerprint}
     yield from differences(evaluation.key["task"], here, "run.json: task", _WORDS)

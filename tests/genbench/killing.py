@@ -26,8 +26,8 @@ def starting():
         context.set_forkserver_preload(["killed_run"])
         import killed_run
 
-        def run(arguments):
-            process = context.Process(target=killed_run.play, args=(arguments,))
+        def run(arguments, target=killed_run.play):
+            process = context.Process(target=target, args=(arguments,))
             process.start()
             return process
 

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
     from genbench.evaluation import Evaluation
     from genbench.models.interface import LoadOptions
+    from genbench.results import Results
     from genbench.runner import Progress
+    from genbench.sharding.playing import ShardResult
 
 
 def parse_assignments(text: str | None, option: str) -> dict[str, str]:
@@ -107,6 +109,10 @@ def run(
     seed: Annotated[int, typer.Option(help="The seed of sampling.")] = 0,
     output: Annotated[str, typer.Option(help="Where run folders go.")] = "runs",
     no_resume: Annotated[bool, typer.Option("--no-resume", help="Start anew.")] = False,
+    shard: Annotated[
+        str | None,
+        typer.Option(help="i/n: play the i-th of n shares alone, for `genbench merge`."),
+    ] = None,
     cache: Annotated[
         str | None, typer.Option(help="A folder of responses that are kept across runs.")
     ] = None,
@@ -120,8 +126,10 @@ def run(
     from genbench.evaluation import execute, prepare
     from genbench.models.loader import Loader
     from genbench.registry import load_task
+    from genbench.sharding.shard import Shard
     from genbench.yamlfile import assigned
 
+    share = None if shard is None else Shard.parse(shard)
     asked: dict[str, Any] = {
         "protocol": protocol,
         "prompt": prompt,
@@ -136,6 +144,7 @@ def run(
             output=output,
             backend=backend,
             options=options,
+            shard=share,
             verify_iters=verify_iters,
             samples=samples,
             temperature=temperature,
@@ -149,14 +158,16 @@ def run(
         for name in dict.fromkeys(task)
     ]
     from genbench.cli.tables import print_results
+    from genbench.sharding.playing import ShardResult, execute_shard
 
+    play: Callable[..., Results | ShardResult] = execute if share is None else execute_shard
     loader = Loader(prepared[0][1], prepared[0][0].identity)
     found = []
     for evaluation, _ in prepared:
         was_finished = evaluation.finished and not no_resume
         try:
             with _progress(f"{model} on {evaluation.task.name}") as report:
-                results = execute(
+                results = play(
                     evaluation, loader.load, options, resume=not no_resume, report=report
                 )
         except KeyboardInterrupt:
@@ -165,13 +176,26 @@ def run(
             ) from None
         found.append(results)
         if not as_json:
-            print_results(results, evaluation.folder.path)
+            if isinstance(results, ShardResult):
+                typer.echo(_shard_text(evaluation, results))
+            else:
+                print_results(results, evaluation.folder.path)
             if was_finished:
                 typer.echo(_finished_before(evaluation), err=True)
     loader.close()
     if as_json:
         shown: list[Any] = [results.model_dump(mode="json") for results in found]
         typer.echo(json.dumps(shown[0] if len(shown) == 1 else shown, indent=1))
+
+
+def _shard_text(evaluation: Evaluation, result: ShardResult) -> str:
+    place = evaluation.folder.path
+    return (
+        f"shard {result.shard} of {evaluation.identity.name} on {evaluation.task.name}: "
+        f"{result.episodes} episodes played\n"
+        f"shard folder: {place}\n"
+        f"when all {result.count} are played: genbench merge {place.parent} --output DIR"
+    )
 
 
 def _finished_before(evaluation: Evaluation) -> str:

@@ -212,6 +212,23 @@ def test_a_named_server_may_move(speaker, tmp_path):
     assert contents(tmp_path / "c")["results.json"] != contents(tmp_path / "a")["results.json"]
 
 
+def test_shards_may_be_played_by_servers_of_their_own(speaker, tmp_path, command):
+    for index in (1, 2, 3):
+        with serving(speaker) as server:
+            if index == 3:
+                run(server, tmp_path / "one", args={"server": "lab"})
+                continue
+            given = ("--limit", 6, "--verify-iters", 3, "--max-new-tokens", 24)
+            done = command(
+                "run", "--model", "api:tiny", "--task", "gp-ood-rule", *given, "--output",
+                tmp_path / "s", "--shard", f"{index}/2", "--model-args",
+                f"base_url={server.base_url},server=lab",
+            )  # fmt: skip
+            assert done.returncode == 0, done.stderr
+    assert command("merge", tmp_path / "s", "--output", tmp_path / "merged").returncode == 0
+    assert contents(tmp_path / "merged") == contents(tmp_path / "one")
+
+
 def test_a_run_is_of_one_model(speaker, tmp_path):
     def fault(number, path, body):
         if number > 20:
