@@ -109,6 +109,17 @@ def _first_correct(episode: EpisodeRecord) -> float:
     return float(episode.solved_within(1))
 
 
+def _perceived(episode: EpisodeRecord) -> float | None:
+    """Whether every first response saw the problem, None where one does not say."""
+    firsts = [turn.verdict for turn in episode.turns if turn.attempt == 1]
+    seen = [verdict.checks.get("perception") for verdict in firsts]
+    return None if None in seen else float(all(seen))
+
+
+def _correct_if_perceived(episode: EpisodeRecord) -> float | None:
+    return _first_correct(episode) if _perceived(episode) else None
+
+
 def _first_strict(episode: EpisodeRecord) -> float:
     strict = all(turn.verdict.strict for turn in episode.turns if turn.attempt == 1)
     return float(episode.solved_within(1) and strict)
@@ -117,6 +128,11 @@ def _first_strict(episode: EpisodeRecord) -> float:
 def answered_right(step: Step) -> float:
     """1 where the first attempt at a step is right, else 0."""
     return float(step.turn.verdict.correct)
+
+
+def right_where_perceived(step: Step) -> float | None:
+    """`answered_right` where the step's perception check passed, else None."""
+    return answered_right(step) if step.turn.verdict.checks.get("perception") else None
 
 
 def by_split(
@@ -169,6 +185,7 @@ def _split(
     return SplitResult(
         role=spec.role,
         shift=spec.shift,
+        level=spec.level,
         rule=spec.rule,
         n=len(played),
         clusters=len({item.instance.cluster for item in played}),
@@ -199,6 +216,7 @@ def _split(
         ),
         checks={name: share_of_steps(played, check(name)) for name in names},
         success_given_comprehension=share_of_steps(played, comprehended),
+        success_given_perception=share_of_steps(played, right_where_perceived),
         readings=_readings(task, played),
         chance=rounded(sum(known) / len(known)) if known and len(known) == len(chances) else None,
         all_turns=_all_turns(task, played),
@@ -277,11 +295,12 @@ def analyse_generalization(
         for name, split in task.splits.items()
         if split.spec.role == "ood"
     }
-    if len(found) > 1:
-        for one in ("gap", "gap_at_viter"):
-            adjusted = stats.holm([getattr(result, one).p_value for result in found.values()])
-            for result, value in zip(found.values(), adjusted, strict=True):
-                getattr(result, one).p_value_holm = rounded(float(value))
+    for one in ("gap", "gap_at_viter", "perception_gap", "gap_given_perception"):
+        tested = [gap for result in found.values() if (gap := getattr(result, one)) is not None]
+        if len(tested) > 1:
+            adjusted = stats.holm([gap.p_value for gap in tested])
+            for gap, value in zip(tested, adjusted, strict=True):
+                gap.p_value_holm = rounded(float(value))
     return found
 
 
@@ -310,6 +329,10 @@ def _against_id(
         return stats.unpaired_difference(sides[0], sides[1], groups[0], groups[1])
 
     first_gap = gap(_first_correct)
+    perception_gap, gap_given_perception = (
+        _gap_where_known(played, name, paired, score)
+        for score in (_perceived, _correct_if_perceived)
+    )
     last = settings.verify_iters
     decomposition, reason = _decomposition(task, played, name)
     chances = [
@@ -328,6 +351,8 @@ def _against_id(
         paired=paired,
         gap=difference_of(first_gap),
         gap_at_viter=difference_of(gap(lambda episode: float(episode.solved_within(last)))),
+        perception_gap=perception_gap,
+        gap_given_perception=gap_given_perception,
         chance_gap=None if means[0] is None or means[1] is None else rounded(means[0] - means[1]),
         retention=retention,
         retention_reason=no_retention,
@@ -338,6 +363,42 @@ def _against_id(
         rule_readings=_rule_readings(task, played[name], training),
         mde=_detectable(played, name, first_gap) if paired else None,
     )
+
+
+def _gap_where_known(
+    played: Mapping[str, Sequence[Played]],
+    name: str,
+    paired: bool,
+    score: Callable[[EpisodeRecord], float | None],
+) -> DifferenceResult | None:
+    """ID minus OOD of a score that not every episode has: on the pairs where both sides have it,
+    or, unpaired, on what has it on either side. None where nothing is left."""
+    inside, out = (_means_where_known(played[side], paired, score) for side in ("id", name))
+    if paired:
+        pairs = [place for place in inside if place in out]
+        inside = {place: inside[place] for place in pairs}
+        out = {place: out[place] for place in pairs}
+    if not inside or not out:
+        return None
+    scores = [[value for value, _ in side.values()] for side in (inside, out)]
+    clusters = [[cluster for _, cluster in side.values()] for side in (inside, out)]
+    if paired:
+        return difference_of(stats.paired_difference(scores[0], scores[1], clusters[0]))
+    return difference_of(stats.unpaired_difference(scores[0], scores[1], clusters[0], clusters[1]))
+
+
+def _means_where_known(
+    played: Sequence[Played], paired: bool, score: Callable[[EpisodeRecord], float | None]
+) -> dict[str, tuple[float, str]]:
+    """Pair id (or, unpaired, instance id) -> the mean of the episodes that have the score, and the
+    cluster."""
+    found = {}
+    for item in played:
+        known = [value for episode in item.episodes if (value := score(episode)) is not None]
+        if known:
+            place = item.instance.pair_id if paired else item.instance.id
+            found[place] = sum(known) / len(known), item.instance.cluster
+    return found
 
 
 def _retention(

@@ -17,7 +17,7 @@ GENERATION = (
     "thinking_budget",
 )  # fmt: skip
 #: what a task is loaded with, and what its fingerprint therefore follows
-LOADED = ("protocol", "prompt", "feedback", "limit")
+LOADED = ("task_settings", "protocol", "prompt", "feedback", "limit")
 ASKED = (*LOADED, "verify_iters", "samples")
 
 

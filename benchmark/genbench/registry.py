@@ -162,4 +162,4 @@ def load_task(
         feedback=feedback or spec.feedback,
         settings={**spec.settings, **(settings or {})},
     )
-    return Task(spec, environment, spec.protocols[chosen], limit)
+    return Task(spec, environment, spec.protocols[chosen], limit, settings)

@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from genbench.task import fingerprint
 
 SCHEMA_VERSION = 3
-"""2 added `outcome_rates` and `retention`, 3 `steps`; `results_versions` reads both."""
+"""2 added `outcome_rates` and `retention`, 3 `steps` and what is told apart by perception;
+`results_versions` reads 1 and 2."""
 
 
 class _Strict(BaseModel):
@@ -59,6 +60,9 @@ class SplitResult(_Strict):
 
     role: Literal["id", "ood", "control"]
     shift: str | None
+    level: float | None = Field(
+        description="how far an OOD split lies from ID, where the task grades its shift"
+    )
     rule: str | None
     n: int
     clusters: int
@@ -77,6 +81,9 @@ class SplitResult(_Strict):
     checks: dict[str, Rate | None] = Field(description="of responses that expose the check")
     success_given_comprehension: Rate | None = Field(
         description="success where the perception and rule checks passed"
+    )
+    success_given_perception: Rate | None = Field(
+        description="success where the perception check passed"
     )
     readings: dict[str, dict[str, dict[str, int]]] = Field(
         description="symbol -> its value under the rule -> value it was given -> count"
@@ -127,6 +134,12 @@ class GeneralizationResult(_Strict):
     paired: bool
     gap: DifferenceResult
     gap_at_viter: DifferenceResult
+    perception_gap: DifferenceResult | None = Field(
+        description="the gap of the perception check, where both responses of a pair expose it"
+    )
+    gap_given_perception: DifferenceResult | None = Field(
+        description="the gap of success, where the check passed in both splits of a pair"
+    )
     chance_gap: float | None
     retention: Rate | None = Field(
         description="(OOD - chance) / (ID - chance); only paired, and only where ID is above chance"

@@ -20,13 +20,15 @@ def upgraded(raw: Mapping[str, Any]) -> dict[str, Any]:
 def as_of(raw: Mapping[str, Any], version: int) -> dict[str, Any]:
     """`raw` without what `version` did not hold, in the present schema."""
     found = {**raw, "schema_version": SCHEMA_VERSION}
-    if version < 3:
-        for part in ("splits", "generalization"):
-            found[part] = _each(found.get(part), {"steps": None})
     if version < 2:
         absent = {"retention": None, "retention_reason": _NOT_IN_1}
         found["splits"] = _each(found.get("splits"), {"outcome_rates": None})
         found["generalization"] = _each(found.get("generalization"), absent)
+    if version < 3:
+        gaps = {"perception_gap": None, "gap_given_perception": None, "steps": None}
+        new = {"level": None, "success_given_perception": None, "steps": None}
+        found["splits"] = _each(found.get("splits"), new)
+        found["generalization"] = _each(found.get("generalization"), gaps)
     return found
 
 

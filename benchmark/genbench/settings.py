@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from genbench.errors import UsageError
 from genbench.task import Task, fingerprint
@@ -24,6 +32,9 @@ class RunSettings(BaseModel):
     dtype: str | None = None
     chat_template: Literal["auto", "on", "off"] = "auto"
     system: str | None = None
+    task_settings: dict[str, Any] = Field(
+        default_factory=dict, description="of the task's environment, where not its file's"
+    )
     protocol: str
     prompt: str
     feedback: Literal["none", "outcome", "detail"]
@@ -37,6 +48,15 @@ class RunSettings(BaseModel):
     thinking_budget: int | None = Field(default=None, ge=1)
     limit: int | None = Field(default=None, ge=1)
     seed: int = Field(default=0, ge=0)
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without `task_settings` where there are none: the hash of such a run is as it was before
+        there could be any."""
+        found: dict[str, Any] = dump(self)
+        if not self.task_settings:
+            found.pop("task_settings", None)
+        return found
 
     @model_validator(mode="after")
     def _consistent(self) -> RunSettings:
@@ -55,6 +75,7 @@ class RunSettings(BaseModel):
 def make_settings(task: Task, **chosen: Any) -> RunSettings:
     """Settings for a task: what is None comes from the task file. Raises UsageError."""
     defaults: dict[str, Any] = {
+        "task_settings": task.overrides,
         "protocol": task.protocol.name,
         "prompt": task.environment.prompt,
         "feedback": task.environment.feedback,

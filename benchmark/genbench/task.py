@@ -122,9 +122,9 @@ class Verdict:
     """The judgement of one response.
 
     `checks` maps a check (perception, rule, reasoning) to true, false, or null where the response
-    does not expose it; a check of several parts may be the share that passed (0 to 1). `readings` lists what each rule-dependent symbol was taken for, as
-    (symbol, value) pairs. `extraction` names how the answer was found, `strict` says whether the
-    strict answer format was kept.
+    does not expose it; a check of several parts may be the share that passed (0 to 1). `readings`
+    lists what each rule-dependent symbol was taken for, as (symbol, value) pairs. `extraction`
+    names how the answer was found, `strict` says whether the strict answer format was kept.
     """
 
     correct: bool
@@ -143,8 +143,9 @@ class SplitSpec:
     """A split as a task file states it.
 
     `role` is `id`, `ood` or `control`. A control names the OOD split whose gap it decomposes
-    (`control_of`) and the reading whose numbers it carries (`numbers`: `id` or `ood`).
-    `settings` are the environment's own.
+    (`control_of`) and the reading whose numbers it carries (`numbers`: `id` or `ood`). `level` is
+    how far an OOD split lies from ID, where a task grades its shift; ID is 0. `settings` are the
+    environment's own.
     """
 
     name: str
@@ -153,6 +154,7 @@ class SplitSpec:
     rule: str | None = None
     control_of: str | None = None
     numbers: Literal["id", "ood"] | None = None
+    level: float | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -373,7 +375,8 @@ class Split:
 class Task:
     """A task ready to be played: its specification, environment and splits.
 
-    `limit` keeps the first N instances of each split (pairs, under a paired protocol).
+    `limit` keeps the first N instances of each split (pairs, under a paired protocol);
+    `overrides` are the settings of the environment that are not the task file's.
     """
 
     def __init__(
@@ -382,11 +385,13 @@ class Task:
         environment: Environment,
         protocol: Protocol,
         limit: int | None = None,
+        overrides: Mapping[str, Any] | None = None,
     ) -> None:
         self.spec = spec
         self.environment = environment
         self.protocol = protocol
         self.limit = limit
+        self.overrides = dict(overrides or {})
         self.splits = {split.name: Split(environment, split, limit) for split in protocol.splits}
 
     @property

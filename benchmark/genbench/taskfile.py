@@ -18,6 +18,7 @@ class _Split(BaseModel):
     rule: str | None = None
     control_of: str | None = None
     numbers: Literal["id", "ood"] | None = None
+    level: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     settings: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -38,6 +39,8 @@ class _Protocol(BaseModel):
                 raise ValueError(f"split '{name}': the one ID split is named 'id'")
             if split.role == "ood" and not split.shift:
                 raise ValueError(f"split '{name}': an OOD split names its shift")
+            if split.level is not None and split.role != "ood":
+                raise ValueError(f"split '{name}': a level is the distance of an OOD split from ID")
             if split.role == "control":
                 of = self.splits.get(split.control_of or "")
                 if of is None or of.role != "ood" or split.numbers is None:

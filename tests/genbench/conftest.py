@@ -33,6 +33,20 @@ def tiny_qwen_vl(save_checkpoint):
     return _saved(save_checkpoint, "tiny-qwen-vl", tiny_models.qwen_vl())
 
 
+@pytest.fixture(scope="session")
+def tiny_mllama(save_checkpoint):
+    """A Llama 3.2 Vision whose cross-attention is not shut, as it is before training."""
+    from safetensors.torch import load_file, save_file
+
+    folder = _saved(save_checkpoint, "tiny-mllama", tiny_models.mllama())
+    weights = load_file(folder / "model.safetensors")
+    for name in weights:
+        if name.endswith(("cross_attn_attn_gate", "cross_attn_mlp_gate")):
+            weights[name] = weights[name] + 1
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
 @pytest.fixture(scope="session", params=["llava", "idefics", "qwen_vl"])
 def vlm(request):
     """Each of the checkpoints that read images in turn."""

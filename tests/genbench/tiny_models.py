@@ -1,4 +1,4 @@
-"""Checkpoints that read images, made in a blink: random weights, a byte a token, real processors."""
+"""Tiny checkpoints that read images: random weights, a byte a token, the real processors."""
 
 import json
 
@@ -129,6 +129,45 @@ def idefics():
     return Idefics3ForConditionalGeneration, config, processor
 
 
+def mllama():
+    """As `llava`, of a Llama 3.2 Vision, the paper's: one token an image, whose pixels reach the
+    answer through cross-attention."""
+    from transformers import (
+        MllamaConfig,
+        MllamaForConditionalGeneration,
+        MllamaImageProcessorPil,
+        MllamaProcessor,
+    )
+
+    tokenizer = byte_tokenizer("<|image|>", bos=True)
+    processor = MllamaProcessor(
+        MllamaImageProcessorPil(size={"height": 32, "width": 32}, max_image_tiles=2),
+        tokenizer,
+        chat_template=IMAGE_TEMPLATE.replace("<image>", "<|image|>"),
+    )
+    config = MllamaConfig(
+        text_config={
+            **_text_config(tokenizer),
+            "cross_attention_layers": [1],
+            "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0},
+        },
+        vision_config={
+            **VISION,
+            "num_hidden_layers": 1,
+            "num_global_layers": 1,
+            "attention_heads": 4,
+            "vision_output_dim": 64,
+            "image_size": 32,
+            "patch_size": 8,
+            "max_num_tiles": 2,
+            "intermediate_layers_indices": [0],
+            "supported_aspect_ratios": [[1, 1], [1, 2], [2, 1]],
+        },
+        image_token_index=tokenizer.convert_tokens_to_ids("<|image|>"),
+    )
+    return MllamaForConditionalGeneration, config, processor
+
+
 QWEN_TOKENS = {
     "image": "<|image_pad|>",
     "video": "<|video_pad|>",
@@ -203,12 +242,13 @@ def save_processor(folder, processor):
 
 
 def processor_of(folder):
-    """The processor of a saved checkpoint, by transformers alone."""
+    """The processor of a saved checkpoint, by transformers alone; images by Pillow."""
     from transformers import AutoImageProcessor, AutoProcessor, AutoTokenizer
 
+    images = AutoImageProcessor.from_pretrained(folder, backend="pil")
     if (folder / "processor_config.json").is_file():
-        return AutoProcessor.from_pretrained(folder)
+        processor = AutoProcessor.from_pretrained(folder)
+        processor.image_processor = images
+        return processor
     template = json.loads((folder / "chat_template.json").read_text())["chat_template"]
-    return qwen_processor(
-        AutoImageProcessor.from_pretrained(folder), AutoTokenizer.from_pretrained(folder), template
-    )
+    return qwen_processor(images, AutoTokenizer.from_pretrained(folder), template)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from genbench.cli.options import TaskSet
+
 if TYPE_CHECKING:
     from genbench.sweep import Fault, SweepRow
     from genbench.sweep.play import Played
@@ -39,6 +41,7 @@ def sweep(
     protocol: Annotated[str | None, typer.Option(help="paired or paper.")] = None,
     prompt: Annotated[str | None, typer.Option(help="The prompt variant.")] = None,
     feedback: Annotated[str | None, typer.Option(help="none, outcome or detail.")] = None,
+    assign: TaskSet = None,
     system: Annotated[str | None, typer.Option(help="A system message.")] = None,
     chat_template: Annotated[str, typer.Option(help="auto, on or off.")] = "auto",
     samples: Annotated[int, typer.Option(help="Responses an instance.")] = 1,
@@ -47,6 +50,9 @@ def sweep(
     max_new_tokens: Annotated[int | None, typer.Option(help="Tokens a response.")] = None,
     limit: Annotated[int | None, typer.Option(help="The first N pairs of each split.")] = None,
     seed: Annotated[int, typer.Option(help="The seed of sampling.")] = 0,
+    cache: Annotated[
+        str | None, typer.Option(help="A folder of responses that are kept across runs.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False,
 ) -> None:
     """Score every checkpoint of training runs, and their base: the scaling curve.
@@ -60,10 +66,17 @@ def sweep(
 
     if ray:
         raise UsageError("--ray: sweeps over a Ray cluster are not there yet; use --workers")
-    options = load_options(model_args, device, dtype, batch_size, chat_template, None)
+    options = load_options(model_args, device, dtype, batch_size, chat_template, None, cache)
     from genbench.sweep import Scoring, plan_sweep, play_sweep, sweep_rows
+    from genbench.yamlfile import assigned
 
-    questions = {"protocol": protocol, "prompt": prompt, "feedback": feedback, "limit": limit}
+    questions = {
+        "protocol": protocol,
+        "prompt": prompt,
+        "feedback": feedback,
+        "limit": limit,
+        "settings": assigned(assign),
+    }
     settings = {
         "verify_iters": verify_iters,
         "samples": samples,

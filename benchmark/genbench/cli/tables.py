@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     )
 
 _WIDTH = 118
+_IMAGES_LISTED = 3
 
 
 def percent(value: float | None) -> str:
@@ -93,6 +94,10 @@ def print_results(
     if results.settings["samples"] > 1:
         console.print()
         console.print(_samples(results))
+    if _not_all_seen(results):
+        console.print()
+        for table in _fitting(console, [_checks(results)], _checks_in_two(results)):
+            console.print(table)
     for name, found in results.generalization.items():
         _print_generalization(console, results, name, found)
     _print_footer(console, results, folder)
@@ -104,6 +109,7 @@ def _unusual(results: Results) -> str:
     shown = []
     if settings["backend"] not in ("hf", "agent", "import"):
         shown.append(settings["backend"])
+    shown += [f"{key} {value}" for key, value in settings.get("task_settings", {}).items()]
     if settings["limit"] is not None:
         shown.append(f"limit {settings['limit']}")
     if settings["temperature"] > 0:
@@ -195,6 +201,31 @@ def _attempts_down(results: Results) -> Table:
     return table
 
 
+def _not_all_seen(results: Results) -> bool:
+    """Whether perception tells something: some first response did not see the problem."""
+    seen = [split.checks.get("perception") for split in results.splits.values()]
+    return any(found is not None and found.value < 1 for found in seen)
+
+
+def _checks(results: Results) -> Table:
+    """The checks of first responses, and success where the problem was seen."""
+    names = list(dict.fromkeys(name for split in results.splits.values() for name in split.checks))
+    table = _columns("passed, %", *names, "success where seen")
+    for name, split in results.splits.items():
+        found = [*(split.checks.get(check) for check in names), split.success_given_perception]
+        table.add_row(name, *("-" if one is None else short_rate(one) for one in found))
+    return table
+
+
+def _checks_in_two(results: Results) -> list[Table]:
+    """The same with a line a check, for a narrow terminal."""
+    wide = _checks(results)
+    table = _columns("passed, %", *results.splits)
+    for column in wide.columns[1:]:
+        table.add_row(str(column.header), *map(str, column.cells))
+    return [table]
+
+
 def _steps(results: Results) -> Table:
     """First attempts by step, all together and by kind, a line a split and kind."""
     table = _columns("steps", "n", "right at first (95% CI)", "chance", "every attempt")
@@ -244,6 +275,16 @@ def _print_generalization(
     rows = [("gap (id - " + name + ")", difference(found.gap))]
     if viter > 1:
         rows.append((f"gap within {viter} attempts", difference(found.gap_at_viter)))
+    if _not_all_seen(results) and found.perception_gap:
+        rows.append(("gap of perception", difference(found.perception_gap)))
+        rows.append(
+            (
+                "gap where both were seen",
+                "- (none was seen in both splits)"
+                if found.gap_given_perception is None
+                else f"{difference(found.gap_given_perception)} (n={found.gap_given_perception.n})",
+            )
+        )
     if found.decomposition:
         rows.append(("  of it: other numbers", difference(found.decomposition.number)))
         rows.append(("  of it: reading the rule", difference(found.decomposition.rule)))
@@ -293,6 +334,20 @@ def _retention(found: GeneralizationResult, name: str) -> str:
     return f"{rate(found.retention)} of the success on id is left on {name}"
 
 
+def _images(results: Results) -> str:
+    """What the images of a run became for the model; empty where it was shown none."""
+    sizes = results.sampling.get("images", {}).get("sizes", [])
+    shown = []
+    for one in sizes[:_IMAGES_LISTED]:
+        become = "other pixels"
+        if "processed_width" in one:
+            tiles = f"{one['tiles']} of " if one["tiles"] > 1 else ""
+            become = f"{tiles}{one['processed_width']} x {one['processed_height']}"
+        shown.append(f"{one['width']} x {one['height']} as {become}, {one['tokens']} tokens")
+    more = len(sizes) - len(shown)
+    return "; ".join([*shown, *([f"and {more} more sizes"] if more else [])])
+
+
 def _print_footer(console: Console, results: Results, folder: Path | None) -> None:
     first = next(iter(results.generalization.values()))
     console.print()
@@ -322,6 +377,8 @@ def _print_footer(console: Console, results: Results, folder: Path | None) -> No
             f"{count} of {results.splits[name].n} {name}" for name, count in may.items()
         )
         notes.insert(1, f"train/test overlap: recipes may train on {listed} problems")
+    if images := _images(results):
+        notes.append(f"images: {images}")
     notes += [f"warning: {warning}" for warning in results.warnings]
     if folder is not None:
         notes.append(f"run folder: {folder}")

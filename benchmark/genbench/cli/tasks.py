@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from genbench.cli.options import TaskSet
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from genbench.task import Instance, Split, Task
+    from genbench.task import Instance, Message, Split, Task
 
 tasks_app = typer.Typer(
     name="tasks", help="List, show and check tasks.", no_args_is_help=True, rich_markup_mode=None
@@ -39,38 +41,48 @@ def show(
     name: _Name,
     protocol: _Protocol = None,
     prompt: _Prompt = None,
+    assign: TaskSet = None,
     split: Annotated[str | None, typer.Option(help="Show samples of this split alone.")] = None,
     n: Annotated[int, typer.Option("--n", min=0, help="Sample prompts a split.")] = 1,
+    save_images: Annotated[
+        str | None, typer.Option(help="A folder for the pictures of the samples.")
+    ] = None,
     as_json: _Json = False,
 ) -> None:
     """Size, clusters, chance, minimum detectable gap, certificate and sample prompts."""
     from genbench.errors import UsageError, closest
-    from genbench.registry import load_task
 
-    task = load_task(name, protocol=protocol, prompt=prompt)
+    task = _loaded(name, protocol, prompt, assign)
     if split is not None and split not in task.splits:
         raise UsageError(
             f"task '{task.name}' has no split '{split}'; {closest(split, task.splits)}"
         )
     found = _described(task)
+    samples = [
+        instance
+        for one in ([task.splits[split]] if split else task.splits.values())
+        for instance in one.instances()[:n]
+    ]
+    saved = _saved(task, samples, save_images) if save_images else {}
     if as_json:
-        typer.echo(json.dumps(found, indent=2))
+        typer.echo(json.dumps({**found, **({"images": saved} if save_images else {})}, indent=2))
         return
     _print(found)
-    for shown in [task.splits[split]] if split else task.splits.values():
-        for instance in shown.instances()[:n]:
-            typer.echo(f"\n--- {instance.id}")
-            for message in task.messages(instance):
-                typer.echo(f"[{message.role}] {message.text}")
+    for instance in samples:
+        typer.echo(f"\n--- {instance.id}")
+        for message in task.messages(instance):
+            typer.echo(f"[{message.role}] {_told(message)}")
+        for path in saved.get(instance.id, ()):
+            typer.echo(f"(picture: {path})")
 
 
 @tasks_app.command("check")
-def check(name: _Name) -> None:
+def check(name: _Name, assign: TaskSet = None) -> None:
     """Load a task, draw every split of every protocol, and hold its agents against it."""
-    from genbench.registry import load_spec, load_task
+    from genbench.registry import load_spec
 
     for protocol in load_spec(name).protocols:
-        task = load_task(name, protocol=protocol)
+        task = _loaded(name, protocol, None, assign)
         task.check_instances()
         for split in task.splits.values():
             sample = split.instances()[:_CHECKED]
@@ -93,19 +105,56 @@ def export(
     format_name: Annotated[str, typer.Option("--format", help="jsonl or parquet.")] = "jsonl",
     protocol: _Protocol = None,
     prompt: _Prompt = None,
+    assign: TaskSet = None,
     split: Annotated[
         list[str] | None, typer.Option(help="A split; may be repeated. All by default.")
     ] = None,
 ) -> None:
-    """Write a task as a dataset: prompts, data, solutions."""
+    """Write a task as a dataset: prompts, data, solutions, and the pictures that are shown."""
     from pathlib import Path
 
     from genbench.export import export as export_task
-    from genbench.registry import load_task
 
-    task = load_task(name, protocol=protocol, prompt=prompt)
+    task = _loaded(name, protocol, prompt, assign)
     for path in export_task(task, Path(folder), format_name, split):
         typer.echo(str(path))
+
+
+def _loaded(name: str, protocol: str | None, prompt: str | None, assign: list[str] | None) -> Task:
+    from genbench.registry import load_task
+    from genbench.yamlfile import assigned
+
+    return load_task(name, protocol=protocol, prompt=prompt, settings=assigned(assign))
+
+
+def _told(message: Message) -> str:
+    """A message for a terminal: its texts, and a word for each picture."""
+    if isinstance(message.content, str):
+        return message.content
+    return "".join(part if isinstance(part, str) else "[picture] " for part in message.content)
+
+
+def _saved(task: Task, samples: Sequence[Instance], folder: str) -> dict[str, list[str]]:
+    """Write the pictures of these instances; returns instance id -> paths. Raises StoreError,
+    UsageError where the task shows none."""
+    from pathlib import Path
+
+    from genbench.errors import UsageError
+    from genbench.export import image_names, images_of, write_images
+
+    names = image_names(samples)
+    saved = {
+        instance.id: [
+            str(path)
+            for path in write_images(
+                images_of(task.messages(instance)), Path(folder), names[instance.id]
+            )
+        ]
+        for instance in samples
+    }
+    if not any(saved.values()):
+        raise UsageError(f"--save-images: {task.name} shows no pictures")
+    return saved
 
 
 def _agent_score(task: Task, kind: str, sample: Sequence[Instance]) -> int:
@@ -150,11 +199,11 @@ def _check_scores(split: Split, right: Mapping[str, int], n: int) -> None:
 
     if right["broken"]:
         raise TaskError(f"split '{split.name}': agent:broken is right on {right['broken']} of {n}")
-    if split.spec.role == "id" and right["memoriser"] < n:
-        raise TaskError(
-            f"the ID split is what agent:memoriser knows, but it is right on {right['memoriser']} "
-            f"of {n} alone"
-        )
+    for kind, count in right.items():
+        if split.spec.role == "id" and kind.endswith("memoriser") and count < n:
+            raise TaskError(
+                f"the ID split is what agent:{kind} knows, but it is right on {count} of {n} alone"
+            )
 
 
 def _mean_chance(task: Task, instances: tuple[Instance, ...]) -> float | None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from genbench.cli.options import TaskSet
+
 if TYPE_CHECKING:
     from genbench.verification import Verification
 
@@ -113,6 +115,7 @@ def import_command(
     ] = None,
     protocol: Annotated[str | None, typer.Option(help="paired or paper.")] = None,
     prompt: Annotated[str | None, typer.Option(help="The prompt variant that was asked.")] = None,
+    assign: TaskSet = None,
     verify_iters: Annotated[
         int | None, typer.Option(min=1, help="Attempts; the highest in the file by default.")
     ] = None,
@@ -123,8 +126,10 @@ def import_command(
     from genbench.cli.tables import print_results
     from genbench.importing import import_responses
     from genbench.registry import load_task
+    from genbench.yamlfile import assigned
 
-    chosen = load_task(task, protocol=protocol, prompt=prompt, limit=limit)
+    settings = assigned(assign)
+    chosen = load_task(task, protocol=protocol, prompt=prompt, limit=limit, settings=settings)
     evaluation, results, unused = import_responses(
         Path(responses), chosen, Path(output), model=model, verify_iters=verify_iters
     )

@@ -17,6 +17,8 @@ _PICKLES = ("pytorch_model*.bin", "*.pt", "*.pth", "*.ckpt")
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
 # Settings of the image processor: the first file that has them is the one that transformers reads.
 _PROCESSORS = ("processor_config.json", "preprocessor_config.json")
+#: what a checkpoint that reads images has beside its weights and its tokenizer
+PROCESSOR_FILES = (*_PROCESSORS, "video_preprocessor_config.json", "chat_template.json")
 # What a config.json has where a model sees, and how the classes of such models end.
 _VISION = ("vision_config", "vq_config")
 _IMAGE_TEXT = ("ForConditionalGeneration", "ForImageTextToText", "ForVisionText2Text")

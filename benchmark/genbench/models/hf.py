@@ -43,8 +43,8 @@ from genbench.models.transformer import (
 from genbench.task import Task
 from genbench.thinking import CLOSE
 
-_BATCH = {"cpu": 128, "cuda": 256}
-_BATCH_WITH_IMAGES = {"cpu": 16, "cuda": 32}
+_BATCH = {"cpu": 128, "cuda": 256, "mps": 64, "xpu": 64}
+_BATCH_WITH_IMAGES = {"cpu": 16, "cuda": 32, "mps": 16, "xpu": 16}
 
 
 class HFBackend(Backend):
@@ -101,10 +101,8 @@ class HFModel(BatchedModel):
         self.device = resolve_device(options.device)
         self.dtype = resolve_dtype(options.dtype, self.device)
         reads_images = files.reads_images(files.read_json(folder / "config.json"))
-        batch = _BATCH_WITH_IMAGES if reads_images else _BATCH
-        super().__init__(
-            options.batch_size or batch.get(self.device.split(":")[0], min(batch.values()))
-        )
+        usual = (_BATCH_WITH_IMAGES if reads_images else _BATCH)[self.device.partition(":")[0]]
+        super().__init__(options.batch_size or usual)
         make = _image_prompts if reads_images else _text_prompts
         self.tokenizer, self._prompts = make(folder, options)
         with loading(str(folder)):
@@ -164,6 +162,9 @@ class HFModel(BatchedModel):
 
     def rendered(self, request: Request) -> Mapping[str, Any]:
         return self._prompts.rendered(request)
+
+    def prompt_key(self, request: Request) -> str:
+        return self._prompt(request).text
 
     def generate(self, batch: Sequence[Request]) -> Sequence[Response]:
         prompts = [self._prompt(request) for request in batch]
@@ -312,6 +313,8 @@ def _image_prompts(folder: Path, options: LoadOptions) -> tuple[Any, TextPrompts
         config = AutoConfig.from_pretrained(
             folder, trust_remote_code=flag(options.arguments, "trust_remote_code")
         )
+    if getattr(config, "is_encoder_decoder", False):
+        raise ModelError(f"{folder} is an encoder-decoder model, which answers no chat")
     processor = processors.load_processor(folder, config, options.arguments)
     renderer = ImageRenderer(processor, options.chat_template)
     return processor.tokenizer, ImagePrompts(processor, renderer, folder, Images())
@@ -343,6 +346,6 @@ def _fitting(batch: Sequence[Prompt]) -> Iterator[None]:
         if not batch[0].images or out_of_memory(error):
             raise
         raise ModelError(
-            "the model refuses its images as the processor makes them (see their sizes with "
-            f"--model-args image_size, min_pixels, max_pixels): {files.brief(error)}"
+            "the model refuses its images as the processor makes them; --model-args image_size, "
+            f"min_pixels and max_pixels change their size: {files.brief(error)}"
         ) from error

@@ -29,15 +29,15 @@ class Images:
     def __init__(self, memory: int = _MEMORY) -> None:
         self._memory = memory
         self._held = 0
-        self._decoded: OrderedDict[bytes, Pixels] = OrderedDict()
-        self._sizes: dict[bytes, tuple[int, int]] = {}
+        self._decoded: OrderedDict[tuple[bytes, str], Pixels] = OrderedDict()
+        self._sizes: dict[tuple[bytes, str], tuple[int, int]] = {}
 
     def size(self, image: Image, shown_in: str) -> tuple[int, int]:
         """(width, height) in pixels. Nothing is decoded, but a damaged file is seen by its check
         sums where the format has them. Raises TaskError, naming the episode it is shown in."""
-        key = digest(image)
+        key = digest(image), image.media_type
         if key not in self._sizes:
-            with _reading(image, shown_in):
+            with _reading(image, shown_in), _no_bomb():
                 opened = _open(image)
                 size = opened.size
                 opened.verify()
@@ -46,10 +46,11 @@ class Images:
 
     def pixels(self, image: Image, shown_in: str) -> Pixels:
         """The image in RGB, transparency on white. Raises TaskError."""
-        key = digest(image)
+        key = digest(image), image.media_type
         if key in self._decoded:
             self._decoded.move_to_end(key)
             return self._decoded[key]
+        self.size(image, shown_in)  # refuses what would not fit in the memory
         with _reading(image, shown_in):
             found = _rgb(_open(image))
         self._held += _bytes(found)
@@ -71,12 +72,8 @@ def _bytes(pixels: Pixels) -> int:
 @contextmanager
 def _reading(image: Image, shown_in: str) -> Iterator[None]:
     """Whatever Pillow raises at a file becomes a TaskError."""
-    from PIL.Image import DecompressionBombWarning
-
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", DecompressionBombWarning)
-            yield
+        yield
     except Exception as error:  # SyntaxError, struct.error, ...
         raise TaskError(
             f"an image of {shown_in} ({len(image.data)} bytes, {image.media_type}) cannot be "
@@ -84,19 +81,30 @@ def _reading(image: Image, shown_in: str) -> Iterator[None]:
         ) from None
 
 
+@contextmanager
+def _no_bomb() -> Iterator[None]:
+    """An image so large that Pillow warns of it is an error."""
+    from PIL.Image import DecompressionBombWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DecompressionBombWarning)
+        yield
+
+
 def _open(image: Image) -> Any:
     import PIL.Image
 
     if image.media_type not in _DECODERS:
         raise ValueError(f"its media type is none of {', '.join(_DECODERS)}")
-    return PIL.Image.open(io.BytesIO(image.data), formats=[_DECODERS[image.media_type]])
+    opened = PIL.Image.open(io.BytesIO(image.data), formats=[_DECODERS[image.media_type]])
+    if opened.mode not in _MODES:
+        raise ValueError(f"its mode is {opened.mode}; save it with 8 bits a channel")
+    return opened
 
 
 def _rgb(opened: Any) -> Pixels:
     import PIL.Image
 
-    if opened.mode not in _MODES:
-        raise ValueError(f"its mode is {opened.mode}; save it with 8 bits a channel")
     if "A" in opened.mode or "transparency" in opened.info:
         above = opened.convert("RGBA")
         return PIL.Image.alpha_composite(

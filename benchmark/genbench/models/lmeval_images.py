@@ -115,7 +115,9 @@ class LMEvalImageModel(LMEvalModel):
     # -- what is recorded -----------------------------------------------------------------------
 
     def rendered(self, request: Request) -> Mapping[str, Any]:
-        return {**self._prompts.shown(request), **super().rendered(request)}
+        # The text as the template wrote it, with its BOS token.
+        text = self._prompt(request)
+        return {**super().rendered(request), "text": text, **self._prompts.shown(request)}
 
     def sampling(self) -> Mapping[str, Any]:
         return {**super().sampling(), **self._prompts.recorded()}

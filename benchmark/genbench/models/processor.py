@@ -124,17 +124,20 @@ def _class(folder: Path, config: Any) -> Any:
     return PROCESSOR_MAPPING[type(config)]
 
 
+class _NoVideos(dict[str, Any]):
+    """Stands where a processor wants a video processor; whatever it is asked for is None. A
+    mapping, since a processor shows its parts as JSON."""
+
+    model_input_names = ()
+
+    def __getattr__(self, name: str) -> None:
+        if name.startswith("_"):
+            raise AttributeError(name)
+
+
 def _assembled(kind: Any, folder: Path, images: Any, trust: bool) -> Any:
     """A processor of one of transformers' classes, from its parts."""
     from transformers import AutoTokenizer
-    from transformers.video_processing_utils import VideoProcessorMixin
-
-    class NoVideos(VideoProcessorMixin):  # type: ignore[misc]
-        """Where a processor wants a video processor; what it is asked for is None."""
-
-        def __getattr__(self, name: str) -> None:
-            if name.startswith("_"):
-                raise AttributeError(name)
 
     class ImagesAlone(kind):  # type: ignore[misc]
         def check_argument_for_proper_class(self, argument_name: str, argument: Any) -> Any:
@@ -146,7 +149,7 @@ def _assembled(kind: Any, folder: Path, images: Any, trust: bool) -> Any:
     parts: dict[str, Any] = {
         "tokenizer": lambda: AutoTokenizer.from_pretrained(folder, trust_remote_code=trust),
         "image_processor": lambda: images,
-        "video_processor": NoVideos,
+        "video_processor": _NoVideos,
     }
     stored, unused = ImagesAlone.get_processor_dict(folder)
     return ImagesAlone.from_args_and_dict(

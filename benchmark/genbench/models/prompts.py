@@ -112,7 +112,7 @@ class ImagePrompts(TextPrompts):
         super().__init__(renderer)
         self._processor = processor
         self._image_renderer = renderer
-        self._folder = folder
+        self._files = files.processor_files(folder)
         self._images = images
         self._before = before
         self._measured: dict[tuple[int, int], dict[str, Any]] = {}
@@ -176,13 +176,16 @@ class ImagePrompts(TextPrompts):
             import PIL.Image
 
             blank = PIL.Image.new("RGB", size, (127, 127, 127))
-            token = str(self._image_renderer.image_token)
-            found = self._encoded([token], [[blank]], special_tokens=False)
+            # Some processors put a BOS token before a text that has none.
+            tokenizer = self._processor.tokenizer
+            text = f"{tokenizer.bos_token or ''}{self._image_renderer.image_token}"
+            others = len(tokenizer(text, add_special_tokens=False)["input_ids"]) - 1
+            found = self._encoded([text], [[blank]], special_tokens=False)
             self._measured[size] = {
                 "width": size[0],
                 "height": size[1],
                 **_processed(found, self._processor),
-                "tokens": int(found["input_ids"].shape[1]),
+                "tokens": int(found["input_ids"].shape[1]) - others,
             }
         return self._measured[size]
 
@@ -206,7 +209,7 @@ class ImagePrompts(TextPrompts):
             **super().recorded(),
             "images": {
                 "processor": settings(self._processor),
-                "files": files.processor_files(self._folder),
+                "files": self._files,
                 "sizes": [self._measured[size] for size in sorted(self._seen)],
             },
         }

@@ -8,6 +8,8 @@ from typing import Any, Literal
 from genbench.errors import ModelError
 from genbench.task import Image, Message
 
+_PART = "'type': 'text'"  # what a list of parts looks like where a template prints it whole
+
 
 class Renderer:
     """Prompts of one tokenizer. With a template: its text as it is. Without: the contents of the
@@ -104,7 +106,8 @@ class ImageRenderer:
         found = text.count(self.image_token) if self.image_token else 0
         if found != expected:
             return f"writes {found} image tokens ({self.image_token}) where {expected} images stand"
-        if "'type': 'text'" in text:
+        written = sum(message.text.count(_PART) for message in messages)
+        if text.count(_PART) > written:
             return "does not take messages as lists of parts"
         for message in messages:
             for part in parts_of(message) if message.role != "assistant" else ():
@@ -148,6 +151,11 @@ def templated(source: Any, chat: list[dict[str, Any]], **settings: Any) -> str:
             f"the checkpoint's chat template refuses messages of the roles {roles}: {error}; "
             "leave --system out, or use --chat-template off"
         ) from None
+
+
+def takes_texts(tokenizer: Any) -> bool:
+    """Whether a chat template shows a message that is a text, and no list of parts."""
+    return "Question?" in templated(tokenizer, [{"role": "user", "content": "Question?"}])
 
 
 def parts_of(message: Message) -> Iterator[str | Image]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,11 +10,9 @@ from genbench.errors import GenbenchError
 from genbench.records import EpisodeRecord
 from genbench.registry import load_task
 from genbench.report.loading import Group, ReportRun
-from genbench.task import Environment, Image, Instance, Message, Task
+from genbench.report.pictures import page_picture
+from genbench.task import Environment, Instance, Message, Task
 from genbench.thinking import visible_text
-
-#: pictures that a page may show; anything else is named only
-_PICTURES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 
 #: a message as the page has it: its role, and texts and pictures in reading order
 Told = list[Any]
@@ -83,18 +80,10 @@ class Conversations:
 
 
 def told(message: Message) -> Told:
-    """A message as JSON values: `[role, part, ...]`, a picture as `{"image": data URI}`."""
+    """A message as JSON values: `[role, part, ...]`, a picture as `page_picture` has it."""
     content = (message.content,) if isinstance(message.content, str) else message.content
-    return [message.role, *map(_part, content)]
-
-
-def _part(part: str | Image) -> Any:
-    if isinstance(part, str):
-        return part
-    if part.media_type not in _PICTURES:
-        return f"[a picture of type {part.media_type}, {len(part.data)} bytes]"
-    data = base64.b64encode(part.data).decode()
-    return {"image": f"data:{part.media_type};base64,{data}"}
+    parts = (part if isinstance(part, str) else page_picture(part) for part in content)
+    return [message.role, *parts]
 
 
 def load_conversations(group: Group) -> Conversations:
@@ -129,6 +118,7 @@ def _load(source: str, run: ReportRun) -> Task:
         prompt=settings.prompt,
         feedback=settings.feedback,
         limit=settings.limit,
+        settings=settings.task_settings,
     )
 
 

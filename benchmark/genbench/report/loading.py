@@ -18,7 +18,7 @@ from genbench.store import slug
 
 _METHODS = ("base", "sft", "rl")
 #: what decides the questions, and is therefore equal in a group; told where groups differ in it
-_QUESTIONS = ("protocol", "prompt", "feedback", "limit")
+_QUESTIONS = ("task_settings", "protocol", "prompt", "feedback", "limit")
 #: differs between checkpoints of one comparison by nature
 _NOT_COMPARED = ("backend", "model_args", "dtype", *_QUESTIONS)
 
@@ -165,7 +165,7 @@ def _sampled_as(group: Sequence[ReportRun]) -> RunSettings:
 
 def _question_settings(run: ReportRun) -> dict[str, Any]:
     settings = run.settings.model_dump(mode="json")
-    return {name: settings[name] for name in _QUESTIONS}
+    return {name: settings.get(name) for name in _QUESTIONS}
 
 
 def _told(chosen: dict[str, Any], groups: list[list[ReportRun]]) -> str:

@@ -282,6 +282,8 @@ def headline_csv(rows: Sequence[Row]) -> str:
                 "gap_p_holm_report": row.p_holm,
                 **_flat("gap_at_viter", result.gap_at_viter),
                 "viter": row.run.settings.verify_iters,
+                **_flat("perception_gap", result.perception_gap),
+                **_flat("gap_given_perception", result.gap_given_perception),
                 **_flat("number", parts.number if parts else None),
                 **_flat("rule", parts.rule if parts else None),
                 **_flat("retention", result.retention),
@@ -323,6 +325,7 @@ def rates_csv(groups: Sequence[Group]) -> str:
             "truncated": split.truncated,
             **{f"check_{clean(check)}": rate for check, rate in split.checks.items()},
             "success_given_comprehension": split.success_given_comprehension,
+            "success_given_perception": split.success_given_perception,
         }
         for measure, rate in rates.items():
             if rate is not None:

@@ -109,15 +109,17 @@ def _write_page(plan: Plan, found: Conclusion, report: Report) -> None:
     """A folder that says everything but the episodes, to be published as it is."""
     page = plan.output / PAGE
     page.mkdir(exist_ok=True)
-    figures = []
     for name in report.files:
-        file = Path(name)
-        if file.name.endswith("scaling.png"):
-            figures.append(f"{file.parent.name}-{file.name}")
-        elif file.name not in _TABLES:
-            continue
-        kept = figures[-1] if file.suffix == ".png" else file.name
-        write_atomically(page / kept, [(report.folder / name).read_bytes()])
+        if Path(name).name in _TABLES:
+            # Names of checkpoints, not where this machine keeps them.
+            content = (report.folder / name).read_bytes().replace(f"{plan.output}/".encode(), b"")
+            write_atomically(page / Path(name).name, [content])
+    figures = []
+    for slug in dict.fromkeys(row.group.slug for row in report.rows):
+        drawn = report.folder / "figures" / slug / "scaling.png"
+        if drawn.is_file():
+            figures.append(f"{slug}-scaling.png")
+            write_atomically(page / figures[-1], [drawn.read_bytes()])
     write_atomically(page / f"{CONCLUSION}.json", [json_bytes(found.model_dump(mode="json"))])
     _write(page / "README.md", reproduction_page(plan, found, figures))
 

@@ -36,6 +36,10 @@ class TrainingPreset(_Strict):
     name: str = Field(default="", description="the recipe's, by default; names its folder")
     set: tuple[str, ...] = Field(default=(), description="key=value, as `train --set` takes them")
     why: str = Field(default="", description="what a control is there for, in a sentence")
+    scored: tuple[int, ...] = Field(
+        default=(),
+        description="the steps whose checkpoints are scored; by default all that are kept",
+    )
     minutes: float = Field(default=0.0, ge=0, description="of a training, on one core")
 
     @property

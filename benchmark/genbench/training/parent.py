@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from genbench.errors import UsageError
 from genbench.models import files, find_backend, identify
-from genbench.models.hub import local_folder
 from genbench.models.interface import LoadOptions
 
 if TYPE_CHECKING:
     from genbench.training.recipe import TuningRecipe
+
+
+_TEXT = "causal-lm"
 
 
 @dataclass(frozen=True)
@@ -55,17 +57,16 @@ def find_parent(recipe: TuningRecipe) -> Parent:
     name = recipe.model.base
     if not name:
         raise UsageError(f"the recipe {recipe.name} starts from a checkpoint: give it by --model")
-    if recipe.model.kind == "image-text":  # which no backend of ours plays yet
-        folder, _ = local_folder(name, None)
-        found = files.fingerprints(folder, files.weight_files(folder, allow_pickle=False))[0]
-        return Parent(name, folder, found, bound(files.training_record(folder), found))
     backend = find_backend(name)
     if backend.name != "hf":
         raise UsageError(f"--model {name}: weights can be trained, '{backend.name}' has none")
     arguments = {"trust_remote_code": "true"} if recipe.model.trust_remote_code else {}
     known = identify(name, backend, LoadOptions(arguments=arguments))
-    weights = str(known.weights_fingerprint)
-    return Parent(name, Path(str(known.location)), weights, bound(known.training, weights))
+    folder, weights = Path(str(known.location)), str(known.weights_fingerprint)
+    kind = "image-text" if files.reads_images(files.read_json(folder / "config.json")) else _TEXT
+    if kind != recipe.model.kind:
+        raise UsageError(f"--model {name} is of the kind {kind}: set model.kind={kind}")
+    return Parent(name, folder, weights, bound(known.training, weights))
 
 
 def bound(record: Mapping[str, Any] | None, weights_fingerprint: str) -> Mapping[str, Any] | None:
@@ -89,6 +90,7 @@ def load_tokenizer(recipe: TuningRecipe, folder: Path) -> Any:
     from transformers import AutoTokenizer
 
     from genbench.errors import ModelError
+    from genbench.models.rendering import takes_texts
     from genbench.models.transformer import loading
 
     with loading(f"the tokenizer of {folder}"):
@@ -102,6 +104,11 @@ def load_tokenizer(recipe: TuningRecipe, folder: Path) -> Any:
     elif recipe.model.chat_template:
         raise UsageError(
             f"model.chat_template: the tokenizer of {folder} has a chat template of its own"
+        )
+    if recipe.model.kind == "image-text" and not takes_texts(tokenizer):
+        raise ModelError(
+            f"the chat template of {folder} takes messages as lists of parts alone, and training "
+            "writes them as texts: give the checkpoint one that takes both"
         )
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -13,8 +12,7 @@ from genbench.errors import TaskError, UsageError, closest
 from genbench.registry import packs, read_yaml
 from genbench.task import fingerprint
 from genbench.training.recipe import METHODS, Recipe
-
-_EXPONENT = re.compile(r"[+-]?[0-9]+e[+-]?[0-9]+", re.IGNORECASE)
+from genbench.yamlfile import assign
 
 
 def _recipe_files() -> dict[str, Path]:
@@ -29,29 +27,6 @@ def _recipe_files() -> dict[str, Path]:
 def recipe_names() -> list[str]:
     """The recipes of the installed packs."""
     return sorted(_recipe_files())
-
-
-def _set(raw: dict[str, Any], assignment: str) -> None:
-    import yaml
-
-    key, equals, value = assignment.partition("=")
-    if not equals:
-        raise UsageError(f"--set takes key=value, not '{assignment}'")
-    *path, last = key.split(".")
-    where = raw
-    for part in path:
-        if where.get(part) is None:
-            where[part] = {}
-        where = where[part]
-        if not isinstance(where, dict):
-            raise UsageError(f"--set {assignment}: '{part}' is not a group of settings")
-    try:
-        read = yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise UsageError(f"--set {assignment}: the value is no YAML") from None
-    if isinstance(read, str) and _EXPONENT.fullmatch(read):  # YAML 1.1 takes 1e-3 for a text
-        read = float(read)
-    where[last] = read
 
 
 def load_recipe(
@@ -72,7 +47,7 @@ def load_recipe(
         path = files[name_or_file]
     raw = read_yaml(path)
     for assignment in assignments:
-        _set(raw, assignment)
+        assign(raw, assignment)
     if base is not None:
         raw["model"] = {**(raw.get("model") or {}), "base": base}
     method = str(raw.get("method"))

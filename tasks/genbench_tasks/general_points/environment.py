@@ -251,7 +251,7 @@ class GeneralPoints(Environment):
                 name: {
                     "n": len(instances),
                     "class_in_training_part": sum(
-                        _trainable_class(instance) for instance in instances
+                        trainable_class(instance) for instance in instances
                     ),
                     "problem_may_be_trained": sum(
                         may_train(item.data["cards"], item.data["values"])
@@ -268,18 +268,26 @@ class GeneralPoints(Environment):
     ) -> Mapping[str, Any] | None:
         """How many instances of each split have numbers that the checkpoint, or one that it came
         from, was trained on; None where that is not known of one of them."""
-        known: set[tuple[int, ...]] = set()
-        lineage = [training, *(training.get("ancestors") or [])]
-        for member in lineage:
-            problems = (member.get("problems") if isinstance(member, Mapping) else None) or {}
-            trained = problems.get("number_multisets")
-            if problems.get("environment") != "general-points" or not isinstance(trained, list):
-                return None
-            known |= {tuple(int(n) for n in str(item).split(".")) for item in trained}
+        known = trained_numbers(training)
+        if known is None:
+            return None
         return {
             name: sum(multiset(_expected(instance)) in known for instance in instances)
             for name, instances in splits.items()
         }
+
+
+def trained_numbers(training: Mapping[str, Any]) -> set[tuple[int, ...]] | None:
+    """The number multisets that a checkpoint, or one that it came from, was trained on, by its
+    record; None where that is not known of one of them."""
+    known: set[tuple[int, ...]] = set()
+    for member in [training, *(training.get("ancestors") or [])]:
+        problems = (member.get("problems") if isinstance(member, Mapping) else None) or {}
+        trained = problems.get("number_multisets")
+        if problems.get("environment") != "general-points" or not isinstance(trained, list):
+            return None
+        known |= {tuple(int(n) for n in str(item).split(".")) for item in trained}
+    return known
 
 
 @lru_cache(maxsize=100_000)
@@ -291,7 +299,8 @@ def _expected(instance: Instance) -> tuple[int, ...]:
     return numbers_of(instance.data["cards"], instance.data["values"])
 
 
-def _trainable_class(instance: Instance) -> bool:
+def trainable_class(instance: Instance) -> bool:
+    """Whether the bundled recipes may train on hands of the instance's class."""
     cards = instance.data["cards"]
     return len(cards) == 4 and part_of(class_of(cards)) == "train" and has_face(cards)
 
@@ -408,4 +417,12 @@ def _shown_fields(
     }
 
 
-__all__ = ["RANKS", "REWARDS", "GeneralPoints", "judge", "listed_cards"]
+__all__ = [
+    "RANKS",
+    "REWARDS",
+    "GeneralPoints",
+    "judge",
+    "listed_cards",
+    "trainable_class",
+    "trained_numbers",
+]

@@ -2,7 +2,8 @@
 
 A response is right where it names the rank of every card, in any order. Suits count for nothing;
 where it names them too, a check says whether they are right. Two checks measure recognition:
-`perception`, of the whole hand, and `cards`, the share of its cards that are named.
+`perception`, of the whole hand, and `cards`, the share of its cards that are named in their places
+(1 where the hand is right in another order), which is 1 in 13 by chance.
 """
 
 from __future__ import annotations
@@ -31,7 +32,12 @@ from genbench.task import (
 from genbench_tasks.answers import MAX_RESPONSE_CHARS, find_answer
 from genbench_tasks.general_points.agents import hostile
 from genbench_tasks.general_points.cards import RANKS
-from genbench_tasks.general_points.environment import listed_cards
+from genbench_tasks.general_points.environment import (
+    listed_cards,
+    trainable_class,
+    trained_numbers,
+)
+from genbench_tasks.general_points.hands import class_of, partition_fingerprint
 from genbench_tasks.general_points.seen import (
     PICTURE_SETTINGS,
     checked_picture,
@@ -44,14 +50,12 @@ from genbench_tasks.general_points.seen import (
 from genbench_tasks.general_points.splits import check_settings, draw
 from genbench_tasks.general_points.vision import GeneralPointsVision
 
-_TASK = "The picture shows {count} playing cards.\n"
-_RANKS_ALONE = (
-    'Name them with one JSON object: "cards", the rank of each card (A, 2 to 10, J, Q or K).\n'
+_TASK = (
+    "The picture shows {count} playing cards. Name them row by row, from left to right, with one "
+    'JSON object: "cards", '
 )
-_IN_FULL = (
-    'Name them with one JSON object: "cards", the rank and the suit of each card, such as "7 of '
-    'clubs".\n'
-)
+_RANKS_ALONE = "the rank of each card (A, 2 to 10, J, Q or K).\n"
+_IN_FULL = 'the rank and the suit of each card, such as "7 of clubs".\n'
 _EXAMPLE = "An answer for other cards:\n{example}"
 #: prompt name -> (what is asked, whether the example names suits)
 _PROMPTS: Mapping[str, tuple[str, bool]] = {
@@ -175,6 +179,32 @@ class CardRecognition(Environment):
         orders = factorial(counts.total()) // prod(map(factorial, counts.values()))
         return float(orders / len(RANKS) ** counts.total())
 
+    def certificate(self, splits: Mapping[str, Sequence[Instance]]) -> Mapping[str, Any]:
+        """Per split: instances whose class our recipes may train on."""
+        return {
+            "partition_fingerprint": partition_fingerprint(),
+            "splits": {
+                name: {
+                    "n": len(instances),
+                    "class_in_training_part": sum(map(trainable_class, instances)),
+                }
+                for name, instances in splits.items()
+            },
+        }
+
+    def training_overlap(
+        self, splits: Mapping[str, Sequence[Instance]], training: Mapping[str, Any]
+    ) -> Mapping[str, Any] | None:
+        """How many instances of each split have the numbers, under `face-10`, of a hand that the
+        checkpoint was trained on; None where that is not known."""
+        known = trained_numbers(training)
+        if known is None:
+            return None
+        return {
+            name: sum(class_of(instance.data["cards"]) in known for instance in instances)
+            for name, instances in splits.items()
+        }
+
 
 def _outcome(named: Sequence[tuple[str, str | None]], instance: Instance) -> str:
     ranks, cards = [rank for rank, _ in named], instance.data["cards"]
@@ -186,46 +216,31 @@ def _outcome(named: Sequence[tuple[str, str | None]], instance: Instance) -> str
 def _checks(
     named: Sequence[tuple[str, str | None]] | None, instance: Instance
 ) -> dict[str, bool | float | None]:
-    """perception: all ranks; cards: the share of the hand's cards that are named, where no more
-    are; suits: all ranks with their suits, where every card was given one."""
+    """perception: all ranks; cards: the share that is named in its place; suits: all ranks with
+    their suits, where every card was given one."""
     if named is None:
         return {"perception": None, "cards": None, "suits": None}
     cards, suits = instance.data["cards"], instance.data["suits"]
-    hits = (Counter(rank for rank, _ in named) & Counter(cards)).total()
+    all_right = _outcome(named, instance) == CORRECT
+    in_place = sum(card == rank for card, (rank, _) in zip(cards, named, strict=False))
     in_full = bool(named) and all(suit is not None for _, suit in named)
-    right = Counter(named) == Counter(zip(cards, suits, strict=True))
     return {
-        "perception": _outcome(named, instance) == CORRECT,
-        "cards": hits / max(len(cards), len(named)),
-        "suits": right if in_full else None,
+        "perception": all_right,
+        "cards": 1.0 if all_right else in_place / max(len(cards), len(named)),
+        "suits": Counter(named) == Counter(zip(cards, suits, strict=True)) if in_full else None,
     }
 
 
 def _readings(
     named: Sequence[tuple[str, str | None]] | None, instance: Instance
 ) -> tuple[tuple[str, str], ...]:
-    """What each card was taken for: in the order of the hand, where as many are named; cards that
-    are named somewhere count as read."""
+    """What each card was taken for, where as many are named."""
     cards = instance.data["cards"]
     if named is None or len(named) != len(cards):
         return ()
-    left = Counter(rank for rank, _ in named)
-    read: list[str | None] = []
-    for card in cards:
-        read.append(card if left[card] else None)
-        left[card] -= 1 if left[card] else 0
-    others = [rank for rank, _ in named if _taken(left, rank)]
-    return tuple(
-        (card, found if found is not None else others.pop(0)[:8])
-        for card, found in zip(cards, read, strict=True)
-    )
-
-
-def _taken(left: Counter[str], rank: str) -> bool:
-    if not left[rank]:
-        return False
-    left[rank] -= 1
-    return True
+    if _outcome(named, instance) == CORRECT:
+        return tuple((card, card) for card in cards)
+    return tuple((card, rank[:8]) for card, (rank, _) in zip(cards, named, strict=True))
 
 
 def _shown(rank: str, suit: str | None) -> str:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from genbench_tasks.general_points.pictures.table import Place
+
 _FAR = 64  # of 255, in any channel
 _UNKNOWN = 100  # one unknown pixel in so many is too much
 _SAMPLE = 48  # pixels across a card that are looked at
@@ -35,6 +37,7 @@ class VisualReader:
 
     def __init__(self, pixels: int, look: Mapping[str, Any]) -> None:
         self._pixels, self._look = pixels, look
+        self._memories: dict[tuple[int, int], _Memory] = {}
 
     def read(self, messages: Sequence[Message], instance: Instance, random: Random) -> list[str]:
         """The ranks of the instance's cards, as many as it has; guesses where it knows none."""
@@ -53,33 +56,44 @@ class VisualReader:
         )
         return [self._known(canvas, place) or random.choice(RANKS) for place in places]
 
-    def _known(self, canvas: NDArray[np.uint8], place: Any) -> str | None:
+    def _known(self, canvas: NDArray[np.uint8], place: Place) -> str | None:
         """The rank of the nearest card of training, None where none is near."""
-        best, rank = 1.0, None
-        for suit in SUIT_COLOURS[self._look["suit-colour"]][0]:
-            for card in RANKS:
-                share = self._unlike(canvas, place, card, suit)
-                if share < best:
-                    best, rank = share, card
-        return rank if best * _UNKNOWN <= 1 else None
+        size = place.width, place.degrees
+        if size not in self._memories:
+            self._memories[size] = _Memory(self._look, place)
+        return self._memories[size].nearest(canvas, place)
 
-    def _unlike(self, canvas: NDArray[np.uint8], place: Any, card: str, suit: str) -> float:
-        """The share of a card's pixels that are not as in training; 1 where it is cut off."""
+
+class _Memory:
+    """The cards of training as they look at one size and turn, a sample of their pixels."""
+
+    def __init__(self, look: Mapping[str, Any], place: Place) -> None:
         import numpy as np
 
         from genbench_tasks.general_points.pictures import sprite_of
 
-        sprite = sprite_of(card, suit, self._look, place)
-        height, width = sprite.opacity.shape
-        left, top = place.x - width // 2, place.y - height // 2
-        if left < 0 or top < 0 or top + height > len(canvas) or left + width > len(canvas):
-            return 1.0
-        step = max(1, width // _SAMPLE)
-        seen = canvas[top : top + height : step, left : left + width : step]
-        known = sprite.colours[::step, ::step]
-        inside = sprite.opacity[::step, ::step] == 255
-        far = np.abs(seen.astype(np.int16) - known).max(axis=2) > _FAR
-        return float(far[inside].mean())
+        self._cards = [
+            (card, suit) for suit in SUIT_COLOURS[look["suit-colour"]][0] for card in RANKS
+        ]
+        sprites = [sprite_of(card, suit, look, place) for card, suit in self._cards]
+        self._height, self._width = sprites[0].opacity.shape
+        self._step = max(1, self._width // _SAMPLE)
+        grid = slice(None, None, self._step), slice(None, None, self._step)
+        self._inside = sprites[0].opacity[grid] == 255
+        self._colours = np.stack([sprite.colours[grid][self._inside] for sprite in sprites])
+
+    def nearest(self, canvas: NDArray[np.uint8], place: Place) -> str | None:
+        import numpy as np
+
+        left, top = place.x - self._width // 2, place.y - self._height // 2
+        right, bottom = left + self._width, top + self._height
+        if left < 0 or top < 0 or bottom > len(canvas) or right > len(canvas):
+            return None
+        seen = canvas[top : bottom : self._step, left : right : self._step][self._inside]
+        far = np.abs(self._colours.astype(np.int16) - seen).max(axis=2) > _FAR
+        shares = far.mean(axis=1)
+        best = int(shares.argmin())
+        return self._cards[best][0] if shares[best] * _UNKNOWN <= 1 else None
 
 
 class VisualMemoriser(Agent):

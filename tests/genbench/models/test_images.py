@@ -120,6 +120,29 @@ def test_an_answer_depends_on_what_the_image_shows(vlm):
     assert len({one.prompt_tokens for one in found}) == 1
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # of transformers, to itself
+def test_so_is_that_of_llama_3_2_vision(tiny_mllama):
+    """Its processor takes no batch in which some have images, and adds a BOS token by itself."""
+    asked = prompts(SEVERAL)
+    expected = plain_answers(tiny_mllama, asked)
+    model = load(tiny_mllama, batch_size=7)
+    found = answers(model, requests(asked))
+    for one, (text, prompt, generated, _) in zip(found, expected, strict=True):
+        assert one.text == text
+        assert (one.prompt_tokens, one.generated_tokens) == (prompt, generated)
+    assert len({one.text for one in found}) > SEVERAL // 2
+    assert {one["tokens"] for one in model.sampling()["images"]["sizes"]} == {1}
+    for request, one in zip(requests(asked), found, strict=True):
+        assert model._prompts.length(model._prompts.prompt(request)) == one.prompt_tokens
+
+
+def test_the_length_of_a_prompt_is_known_before_its_pixels_are(vlm):
+    model = load(vlm)
+    asked = requests(prompts(SEVERAL))
+    for request, one in zip(asked, answers(model, asked), strict=True):
+        assert model._prompts.length(model._prompts.prompt(request)) == one.prompt_tokens
+
+
 @pytest.mark.parametrize("stop", [(), ("e", "1")])
 def test_a_greedy_answer_does_not_depend_on_the_batch(vlm, stop):
     asked = requests(prompts(SEVERAL), stop=stop)
@@ -200,6 +223,19 @@ def test_an_image_token_in_an_answer_stands_for_no_image(vlm, written):
     assert answers(model, requests([chat]))[0].generated_tokens
     expected = [number for number in ids(question("Not?")) if number in tokens]
     assert [number for number in ids(*chat) if number in tokens] == expected
+
+
+HOSTILE = [
+    "{'type': 'text', 'text': 'x'}", "{{ 7 * 7 }}", "{% raise %}", "", " ", "\0",
+    "<fake_token_around_image><global-img>", "<|vision_start|><|vision_end|>", "<s><s>", "é" * 50,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("written", HOSTILE)
+def test_no_answer_stops_the_conversation(vlm, written):
+    """Whatever a model has said goes into the history of its next attempt."""
+    chat = (shown(1, "What?"), Message("assistant", written), Message("user", f"No: {written}."))
+    assert answers(load(vlm), requests([chat]))[0].finish_reason in ("stop", "length")
 
 
 def test_without_a_template_the_image_token_stands_where_the_image_does(vlm):

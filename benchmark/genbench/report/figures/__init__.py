@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from genbench.report.figures.attempts import draw_attempts
 from genbench.report.figures.behaviour import draw_comprehension, draw_outcomes, draw_stickiness
+from genbench.report.figures.distance import draw_distance
 from genbench.report.figures.gaps import draw_gaps, draw_id_vs_ood
 from genbench.report.figures.readings import draw_readings
 from genbench.report.figures.scaling import draw_scaling
@@ -52,6 +53,13 @@ KINDS = (
         "splits, also the part that comes of other numbers and the part that comes of reading the "
         "rule.",
         draw_gaps,
+    ),
+    Kind(
+        "distance",
+        "Distance from ID",
+        "Success and perception at every level of a shift that the task grades.",
+        draw_distance,
+        "the task grades no shift",
     ),
     Kind(
         "viter",

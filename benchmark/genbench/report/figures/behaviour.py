@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
@@ -19,6 +19,7 @@ from genbench.report.figures.style import (
 )
 from genbench.report.loading import Group
 from genbench.report.text import clean, interval, percent, span
+from genbench.results import Rate, SplitResult
 from genbench.task import CORRECT, TRUNCATED
 
 _READINGS = (
@@ -147,6 +148,13 @@ def readable_on(colour: str) -> str:
     return "#000000" if luminance > 0.179 else "#ffffff"
 
 
+#: success where checks passed
+_GIVEN: Mapping[str, Callable[[SplitResult], Rate | None]] = {
+    "success given perception": lambda split: split.success_given_perception,
+    "success given comprehension": lambda split: split.success_given_comprehension,
+}
+
+
 def draw_comprehension(group: Group, theme: Theme) -> Figure | None:
     """Perception, rule and reasoning checks, and success given comprehension."""
     names = list(group.runs[0].compared_splits)
@@ -161,29 +169,25 @@ def draw_comprehension(group: Group, theme: Theme) -> Figure | None:
     )
     if not checks:
         return None
-    measures: list[str | None] = [*checks, None]
-    rates = {
-        (measure, y, name): (
-            run.results.splits[name].success_given_comprehension
-            if measure is None
-            else run.results.splits[name].checks.get(measure)
-        )
-        for measure in measures
-        for y, run in enumerate(group.runs)
-        for name in names
-    }
+    measures = [*checks, *_GIVEN]
+    rates: dict[tuple[str, int, str], Rate | None] = {}
+    for y, run in enumerate(group.runs):
+        for name in names:
+            split = run.results.splits[name]
+            for measure in measures:
+                rates[measure, y, name] = (
+                    _GIVEN[measure](split) if measure in _GIVEN else split.checks.get(measure)
+                )
     texts = {place: f"n {rate.n}" if rate else "none" for place, rate in rates.items()}
     row = 0.15 * len(names) + 0.08
     room = room_for(list(texts.values()))
     figure, axes = draw_rows(
         "Comprehension",
         "First responses that expose the check (n at the right), 95% intervals. Success given "
-        "comprehension: where the perception and the rule check passed.",
+        "perception: where the perception check passed; given comprehension: where the rule check "
+        "passed, too.",
         short_labels([run.label for run in group.runs]),
-        [
-            Panel("success given comprehension" if check is None else clean(check), 1.45, room)
-            for check in measures
-        ],
+        [Panel(clean(measure), 1.45, room) for measure in measures],
         theme,
         row=row,
         keys=[Key(theme.split(name, group.ood_splits), clean(name)) for name in names],

@@ -243,6 +243,10 @@
       picture.src = part.image;
       picture.alt = "picture of the prompt";
       made.append(picture);
+      if (Array.isArray(part.size)) {
+        made.append(element("div", "shown smaller here; the model was shown "
+          + part.size.map(Number).join(" × ") + " pixels", "muted"));
+      }
     });
     return made;
   }
@@ -258,7 +262,8 @@
     verdict.append(element("span", outcome.replaceAll("_", " "), "code"));
     const facts = [feedback, "reward " + reward, "answer found by: " + extraction
       + (strict ? ", strict format" : ""), ...checks.map(([name, value]) =>
-        name + " " + (value === null ? "not exposed" : value ? "passed" : "failed"))];
+        name + " " + (value === null ? "not exposed" : value === true ? "passed"
+          : value === false ? "failed" : Math.round(100 * value) + "%"))];
     if (readings.length) {
       facts.push("read: " + readings.map(([symbol, value]) => symbol + " as " + value).join(", "));
     }
