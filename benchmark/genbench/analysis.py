@@ -154,12 +154,12 @@ def by_split(
 
 
 def analyse_splits(
-    task: Task, settings: RunSettings, episodes: Sequence[EpisodeRecord]
+    task: Task, settings: RunSettings, played: Mapping[str, Sequence[Played]]
 ) -> dict[str, SplitResult]:
     """Every split on its own."""
     return {
-        name: _split(task, task.splits[name].spec, settings, played)
-        for name, played in by_split(task, settings, episodes).items()
+        name: _split(task, task.splits[name].spec, settings, of_split)
+        for name, of_split in played.items()
     }
 
 
@@ -287,10 +287,9 @@ def _all_turns(task: Task, played: Sequence[Played]) -> dict[str, Any]:
 
 
 def analyse_generalization(
-    task: Task, settings: RunSettings, episodes: Sequence[EpisodeRecord]
+    task: Task, settings: RunSettings, played: Mapping[str, Sequence[Played]]
 ) -> dict[str, GeneralizationResult]:
     """Every OOD split against the ID split; Holm over the OOD splits where there are more."""
-    played = by_split(task, settings, episodes)
     found = {
         name: _against_id(task, settings, played, name)
         for name, split in task.splits.items()

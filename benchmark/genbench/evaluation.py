@@ -320,9 +320,10 @@ def results_of(
     from genbench.step_analysis import add_steps
 
     task, settings, identity = evaluation.task, evaluation.settings, evaluation.identity
-    splits = analysis.analyse_splits(task, settings, episodes)
-    generalization = analysis.analyse_generalization(task, settings, episodes)
-    add_steps(task, settings, episodes, splits, generalization)
+    played = analysis.by_split(task, settings, episodes)
+    splits = analysis.analyse_splits(task, settings, played)
+    generalization = analysis.analyse_generalization(task, settings, played)
+    add_steps(task, played, splits, generalization)
     contamination = analysis.analyse_contamination(
         task, identity.training, identity.weights_fingerprint
     )

@@ -16,7 +16,6 @@ from genbench.analysis import (
     UNPAIRED,
     Played,
     answered_right,
-    by_split,
     detectable,
     difference_of,
     rate_of,
@@ -24,9 +23,7 @@ from genbench.analysis import (
     share_of_steps,
     steps_of,
 )
-from genbench.records import EpisodeRecord
 from genbench.results import GeneralizationResult, SplitResult, StepRate, StepsGap, StepsResult
-from genbench.settings import RunSettings
 from genbench.steps import Step, has_steps
 from genbench.task import Task
 
@@ -35,15 +32,13 @@ _Place = tuple[str, int]
 
 def add_steps(
     task: Task,
-    settings: RunSettings,
-    episodes: Sequence[EpisodeRecord],
+    played: Mapping[str, Sequence[Played]],
     splits: Mapping[str, SplitResult],
     generalization: Mapping[str, GeneralizationResult],
 ) -> None:
     """Set `steps` of the results, where the task's episodes have many."""
     if not has_steps(task.environment):
         return
-    played = by_split(task, settings, episodes)
     for name, split in splits.items():
         split.steps = _of_split(task, played[name])
     for name, found in generalization.items():

@@ -72,7 +72,7 @@ class RandomAgent(_Walker):
         return seeded("navigation agent", seed).choice(action_space(str(state["rule"])))
 
 
-_HOSTILE = (
+HOSTILE = (
     "",
     " \n\t ",
     '{"action": null}',
@@ -96,7 +96,7 @@ class Broken(Agent):
     """Hostile and malformed output, a different kind by seed."""
 
     def respond(self, instance: Instance, messages: Sequence[Message], seed: int) -> str:
-        return _HOSTILE[seed % len(_HOSTILE)]
+        return HOSTILE[seed % len(HOSTILE)]
 
 
 def make_agent(kind: str, environment: Navigation, training: SplitSpec) -> Agent:

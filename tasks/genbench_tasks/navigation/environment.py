@@ -31,7 +31,7 @@ from genbench_tasks.navigation.episodes import FreeEpisode, RailEpisode
 from genbench_tasks.navigation.prompts import (
     PROMPTS,
     answer_text,
-    instruction_texts,
+    instruction_text,
     observation_text,
     prompt_text,
 )
@@ -156,9 +156,8 @@ class Navigation(Environment):
 
     def due(self, data: Mapping[str, Any]) -> str:
         """The instruction to be carried out at a state on the route."""
-        texts = instruction_texts(data["legs"], data["rule"], data["frames"])
         number: int = data["expert"]["instruction"]
-        return texts[number - 1]
+        return instruction_text(data["legs"], number, data["rule"], data["frames"])
 
     def agent(self, kind: str, training: SplitSpec) -> Agent:
         from genbench_tasks.navigation.agents import make_agent

@@ -66,24 +66,27 @@ def observation_text(landmarks: Landmarks, intersection: bool) -> str:
 
 def instruction_texts(legs: Sequence[Mapping[str, str]], rule: str, frames: str) -> list[str]:
     """The instructions of a route: two a leg, a turn and a walk."""
-    texts = []
-    for number, leg in enumerate(legs):
+    return [instruction_text(legs, number, rule, frames) for number in range(1, 2 * len(legs) + 1)]
+
+
+def instruction_text(legs: Sequence[Mapping[str, str]], number: int, rule: str, frames: str) -> str:
+    """One instruction of a route, numbered from 1."""
+    leg = legs[(number - 1) // 2]
+    if number % 2:
         if frames == "both":
-            turn = f"turn {leg['relative']} to face {leg['absolute']}"
+            turn = f"turn {leg['relative']} to face {leg['absolute']}."
         elif rule == "absolute":
-            turn = f"turn to face {leg['absolute']}"
+            turn = f"turn to face {leg['absolute']}."
         else:
-            turn = f"turn {leg['relative']}"
-        texts.append(f"First, {turn}." if number == 0 else f"{turn.capitalize()}.")
-        where = landmark_text(leg["landmark"], leg["sector"]) if leg["landmark"] else ""
-        if number == len(legs) - 1:
-            goal = "Move forward until you reach your destination"
-            texts.append(f"{goal}, where {where}." if where else f"{goal}.")
-        elif where:
-            texts.append(f"Move forward until you reach an intersection where {where}.")
-        else:
-            texts.append("Move forward until you reach the next intersection.")
-    return texts
+            turn = f"turn {leg['relative']}."
+        return f"First, {turn}" if number == 1 else f"T{turn[1:]}"
+    where = landmark_text(leg["landmark"], leg["sector"]) if leg["landmark"] else ""
+    if number == 2 * len(legs):
+        goal = "Move forward until you reach your destination"
+        return f"{goal}, where {where}." if where else f"{goal}."
+    if where:
+        return f"Move forward until you reach an intersection where {where}."
+    return "Move forward until you reach the next intersection."
 
 
 def answer_text(observation: str, instruction: str, action: str) -> str:

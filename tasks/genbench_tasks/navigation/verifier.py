@@ -17,7 +17,7 @@ from genbench_tasks.navigation.prompts import (
     ACTION,
     INSTRUCTION,
     OBSERVATION,
-    instruction_texts,
+    instruction_text,
     landmark_text,
     observation_text,
 )
@@ -64,7 +64,9 @@ _MOST_SHOWN = 300
 _BARE = re.compile(r"(?:(?:final )?(?:action|answer)\s*[:=]\s*)?([a-z_]{4,14} ?\([^()]{0,40}\))\.?",
                    re.IGNORECASE)  # fmt: skip
 _NUMBERED = re.compile(r"(?:instruction\s*)?#?([0-9]{1,3})(?:[.):]\s*(.*)|)", re.IGNORECASE)
-_INTERSECTION = re.compile(r"(\bno\b|\bnot\b|n't)?[^.;,]{0,24}\b(?:intersection|crossing|junction)")
+_INTERSECTION = re.compile(r"\b(?:intersection|crossing|junction)")
+_DENIED = re.compile(r"(?:\bno\b|\bnot\b|n't\b)[^.;,]*$")
+_CLAUSE = 24  # characters before the word in which a denial of it is looked for
 
 
 def expert_of(step: Mapping[str, Any]) -> dict[str, Any]:
@@ -115,7 +117,7 @@ def judge(
             action = read_action(said) if isinstance(said, str) else None
             strict = strict and action is not None and str(action) == said
             outcome = _outcome(state, action)
-    checks = _checks(state, fields, action)
+    checks = _checks(state, fields, action, outcome)
     if truncated and outcome != CORRECT:
         outcome = TRUNCATED
     return Verdict(
@@ -172,7 +174,10 @@ def _feedback(outcome: str, checks: Mapping[str, bool | None], level: str) -> st
 
 
 def _checks(
-    state: Mapping[str, Any], fields: Mapping[str, Any] | None, action: Action | None
+    state: Mapping[str, Any],
+    fields: Mapping[str, Any] | None,
+    action: Action | None,
+    outcome: str,
 ) -> dict[str, bool | None]:
     """perception: the observation is the latest one. instruction: the one that is due was chosen.
     rule: a turn is in the words of the action space. action: it is the right one, in whichever
@@ -184,7 +189,7 @@ def _checks(
         if isinstance(chosen, str | int) and not isinstance(chosen, bool):
             instruction = _chooses(state, str(chosen), expert["instruction"])
         if ACTION in fields:
-            meant = _outcome(state, action) in (CORRECT, "right_in_other_words")
+            meant = outcome in (CORRECT, "right_in_other_words")
     turned = action is not None and action.kind == "turn"
     return {
         "perception": _perceives(state, observed) if isinstance(observed, str) else None,
@@ -213,22 +218,23 @@ def _perceives(state: Mapping[str, Any], said: str) -> bool:
     others = {_plain(leg["landmark"]) for leg in state["legs"] if leg["landmark"]} - seen
     if any(name in text for name in others):
         return False
-    named = [match[1] is None for match in _INTERSECTION.finditer(text)]
+    named = [
+        _DENIED.search(text[max(0, match.start() - _CLAUSE) : match.start()]) is None
+        for match in _INTERSECTION.finditer(text)
+    ]
     return intersection == (bool(named) and all(named))
 
 
 def _chooses(state: Mapping[str, Any], said: str, due: int) -> bool:
     """Whether the text is the instruction that is due: its number, its words, or both."""
-    texts = [
-        _plain(text) for text in instruction_texts(state["legs"], state["rule"], state["frames"])
-    ]
+    right = _plain(instruction_text(state["legs"], due, state["rule"], state["frames"]))
     text = _plain(said)
-    if text == texts[due - 1]:
+    if text == right:
         return True
     match = _NUMBERED.fullmatch(text)
     if match is None:
         return False
-    return int(match[1]) == due and _plain(match[2] or "") in ("", texts[due - 1])
+    return int(match[1]) == due and _plain(match[2] or "") in ("", right)
 
 
 def _readings(action: Action | None) -> tuple[tuple[str, str], ...]:
