@@ -133,7 +133,7 @@ def test_the_sizes_of_images_are_those_of_all_shards(tmp_path, tiny_llava, colou
     assert len(sizes) > min(map(len, alone)), "or this test would show nothing"
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(count=st.integers(1, 30), limit=st.integers(1, 30), samples=st.integers(1, 3))
 def test_every_episode_is_in_one_shard_and_twins_are_in_the_same(count, limit, samples):
     task = genbench.load_task("gp-ood-rule", limit=limit)

@@ -670,3 +670,16 @@ def test_a_backend_that_is_not_installed_names_its_extra(monkeypatch, tmp_path):
         genbench.run(
             "api:x", "gp-ood-rule", output=tmp_path, model_args={"base_url": "http://host/v1"}
         )
+
+
+def test_every_argument_and_its_default_is_documented():
+    from genbench.models.api_options import DECIDING, OPERATIONAL, ApiOptions
+
+    page = (Path(__file__).parents[3] / "docs" / "backends.md").read_text()
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    shown = dict(line.strip("| ").split(" | ")[:2] for line in rows if line.count(" | ") == 2)
+    for name in (*DECIDING, *OPERATIONAL):
+        (row,) = [row for row in shown if f"`{name}`" in row.split(", ")]
+        default = getattr(ApiOptions, name, None)
+        if isinstance(default, int | float) and not isinstance(default, bool):
+            assert float(shown[row]) == default
