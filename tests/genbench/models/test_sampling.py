@@ -135,6 +135,28 @@ def test_top_p_keeps_the_token_that_reaches_it():
         assert set(chosen.argmax(dim=-1).tolist()) == set(range(size))
 
 
+def test_a_row_draws_the_same_alone_among_others_and_a_few_at_a_time(monkeypatch):
+    """Greedy rows and sampled ones of other temperatures and top-p, in one batch."""
+    generator = torch.Generator().manual_seed(0)
+    scores = [torch.randn(9, 50, generator=generator) for _ in range(4)]
+    settings = [(0.0, 1.0), (1.0, 1.0), (0.5, 0.9)] * 3
+    asked = [
+        replace(request, temperature=temperature, top_p=top_p)
+        for request, (temperature, top_p) in zip(sampled([user("x")] * 9), settings, strict=True)
+    ]
+
+    def drawn(rows):
+        sampler = RowSampler([asked[row] for row in rows], 1)
+        ids = torch.zeros(len(rows), 1, dtype=torch.long)
+        return [sampler(ids, step[rows]).argmax(dim=-1).tolist() for step in scores]
+
+    together = drawn(list(range(9)))
+    alone = [drawn([row]) for row in range(9)]
+    assert [[alone[row][step][0] for row in range(9)] for step in range(4)] == together
+    monkeypatch.setattr("genbench.models.sampling._SCORES_AT_ONCE", 2 * 50)
+    assert drawn(list(range(9))) == together
+
+
 def test_samples_of_a_run_follow_its_seed_alone(tiny_llama, tmp_path):
     settings = {"limit": 3, "verify_iters": 2, "max_new_tokens": 6, "temperature": 1.0}
 
