@@ -157,3 +157,17 @@ def test_an_unknown_family_or_part_is_named_with_the_closest():
 def test_what_is_held_out_does_not_change_unseen():
     """A checkpoint's certificate holds against this partition alone: changing it is a release."""
     assert partition_fingerprint().startswith("76b1ee14252a4fcf")
+
+
+@pytest.mark.parametrize(
+    ("name", "fingerprint"),
+    [
+        ("grid-316243", "4d838d74afffdaab"),
+        ("diagonal-192013", "1640568663c4a343"),
+        ("organic-680843", "6bf1266d08879acf"),
+        ("radial-959548", "faccd524a5abf413"),
+    ],
+)
+def test_a_city_is_what_it_was(name, fingerprint):
+    """Where one changes, the questions of stored runs do: bump the versions of the tasks."""
+    assert city(name).fingerprint.startswith(fingerprint)
