@@ -87,7 +87,8 @@ class Navigation(Environment):
         observation: Mapping[str, Any],
         expert: Mapping[str, Any] | None,
     ) -> Instance:
-        """A state on a route: an instance of its own."""
+        """A state of a walk: an instance of its own. `observation` is as in a stored step; its `at`
+        and `heading`, where the walker is, are for renderers: no text says them."""
         data = route.data
         return Instance(
             f"{route.id}/{number}",
@@ -102,6 +103,8 @@ class Navigation(Environment):
                 "history": [list(pair) for pair in history],
                 "landmarks": observation["landmarks"],
                 "intersection": observation["intersection"],
+                "at": observation["at"],
+                "heading": observation["heading"],
                 "expert": None if expert is None else dict(expert),
             },
         )

@@ -150,12 +150,14 @@ class FreeEpisode(Episode):
 
     def _here(self) -> Instance:
         """The state where the walker is now."""
-        observation = self._route.streets.observe(self._place, self._heading)
+        streets = self._route.streets
+        observation = streets.observe(self._place, self._heading)
+        x, y = streets.point(self._place)
         step = self._steps.get((self._place, self._heading))
         return self.environment.state_of(
             self.instance,
             len(self.verdicts),
             self._history,
-            observation.json(),
+            {**observation.json(), "at": [round(x, 1), round(y, 1)], "heading": self._heading},
             None if step is None else expert_of(step.json()),
         )

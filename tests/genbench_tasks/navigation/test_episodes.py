@@ -5,8 +5,9 @@ import pytest
 import genbench
 from genbench.errors import TaskError
 from genbench.task import Instance
-from genbench_tasks.navigation.actions import Action, action_space
+from genbench_tasks.navigation.actions import action_space
 from genbench_tasks.navigation.cities import city
+from genbench_tasks.navigation.headings import compass, wrapped
 from genbench_tasks.navigation.prompts import answer_text, observation_text
 from genbench_tasks.navigation.splits import stored_route
 from genbench_tasks.navigation.verifier import expert_action
@@ -131,6 +132,8 @@ def test_a_free_walker_goes_where_it_says():
                 seen = found.streets.observe(place, heading)
                 assert data["landmarks"] == seen.json()["landmarks"]
                 assert data["intersection"] == (place.junction is not None)
+                assert data["at"] == pytest.approx(found.streets.point(place), abs=0.06)
+                assert data["heading"] == heading
                 on_route = (place, heading) in [
                     (one, step.heading) for one, step in zip(found.places, found.steps, strict=True)
                 ]
@@ -177,25 +180,34 @@ def test_a_walker_that_says_nothing_legal_stays_and_is_on_its_route_still():
     assert episode.solved
 
 
-def test_a_walker_that_comes_back_to_its_route_is_on_it_again():
-    task = task_of("free")
+def test_a_walker_off_its_route_has_no_right_action_until_it_is_back():
+    """At a way-point of its first street it turns round, and turns round once more."""
+    task, left = task_of("free"), 0
     for route in routes(task, "id"):
         found = stored_route(route.data["route"])
         episode = task.environment.episode(route, 1)
-        back = {str(action) for action in action_space("absolute")}
-        first = episode.state.data["expert"]["absolute"]
-        away = next(
-            word
-            for word in ("north", "east", "south", "west", "northeast", "southeast")
-            if word != first
-            and found.streets.after(found.start, found.heading, Action("turn", word))
-        )
-        episode.step(answer_text("", "", f"turn_direction({away})"))
-        if episode.state.data["expert"] is None:
-            assert episode.step(answer_text("", "", "forward()")).outcome == "off_route"
-            return
-        assert back
-    pytest.fail("no route could be left")
+        episode.step(right(episode.state))
+        place, heading = found.places[1], found.steps[1].heading
+        there, back = (compass(wrapped(heading + turned)) for turned in (180, 0))
+        if place.junction is not None:
+            continue
+        episode.step(answer_text("", "", f"turn_direction({there})"))
+        assert episode.state.data["expert"] is None
+        assert task.environment.step_kind(episode.state) is None
+        assert list(task.environment.solutions(episode.state)) == []
+        verdict = episode.step(answer_text("", "", f"turn_direction({back})"))
+        assert verdict.outcome == "off_route"
+        left += 1
+        # The place it turned round at, with the heading of the route.
+        assert episode.state.data["expert"] == {
+            key: value
+            for key, value in found.steps[1].json().items()
+            if key in ("action", "absolute", "relative", "instruction")
+        }
+        while not episode.done:
+            episode.step(right(episode.state))
+        assert episode.solved
+    assert left
 
 
 def test_a_route_of_a_city_that_has_changed_is_refused():
