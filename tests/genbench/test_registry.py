@@ -16,6 +16,10 @@ NAMES = [
     "gp-ood-rule-family",
     "gp-ood-target",
     "gp-targets-ood-rule",
+    "gp-vl-ood-rule",
+    "gp-vl-ood-visual",
+    "gp-vl-ood-visual-graded",
+    "gp-vl-recognition",
 ]
 
 

@@ -14,7 +14,7 @@ from genbench.folders import read_run
 from genbench.models.interface import LoadOptions, Model
 from genbench.results import Results
 from genbench.store import RunFolder
-from genbench.task import AGENT_KINDS
+from genbench.task import REFERENCE_AGENTS
 from genbench.verification import verify_run
 
 FILES = ("episodes.jsonl", "results.json")
@@ -34,7 +34,8 @@ def results(tmp_path_factory):
     """The results of each agent on the whole main task."""
     output = tmp_path_factory.mktemp("agents")
     return {
-        kind: genbench.run(f"agent:{kind}", "gp-ood-rule", output=output) for kind in AGENT_KINDS
+        kind: genbench.run(f"agent:{kind}", "gp-ood-rule", output=output)
+        for kind in REFERENCE_AGENTS
     }
 
 
@@ -112,7 +113,7 @@ def test_the_broken_agent_scores_nothing_and_every_outcome_is_named(results):
 
 
 def test_the_parts_of_the_gap_add_up(results):
-    for kind in AGENT_KINDS:
+    for kind in REFERENCE_AGENTS:
         found = results[kind].generalization["ood"]
         parts = found.decomposition.number.value + found.decomposition.rule.value
         assert parts == pytest.approx(found.gap.value)
