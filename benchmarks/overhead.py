@@ -64,7 +64,8 @@ def requests(model: str, limit: int | None) -> tuple[Path, list[Request]]:
     task = genbench.load_task("gp-ood-rule", limit=limit)
     with tempfile.TemporaryDirectory() as output:
         evaluation, _ = prepare(model, task, output=output)
-        return Path(str(evaluation.identity.location)), first_requests(task, evaluation.settings)
+        location = Path(str(evaluation.identity.location))
+        return location, list(first_requests(task, evaluation.settings))
 
 
 def against_lm_eval(model: str, limit: int | None, repeats: int, batch: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from scipy.stats import norm
 
 from genbench import stats
 from genbench.models.interface import of_other_weights
-from genbench.records import EpisodeRecord, Turn
+from genbench.records import EpisodeRecord
 from genbench.results import (
     Contamination,
     Decomposition,
@@ -23,52 +23,54 @@ from genbench.results import (
     SplitResult,
 )
 from genbench.settings import RunSettings
+from genbench.steps import Step, attempts_of, first_attempts, sticks
 from genbench.task import CORRECT, TRUNCATED, Instance, SplitSpec, Task
-from genbench.thinking import visible_text
 
 ALPHA, POWER = 0.05, 0.8
 _DIGITS = 10
 TRUNCATED_WARNING = 0.05
 _LISTED_READINGS = 200
-_UNPAIRED = "the splits are not paired"
+UNPAIRED = "the splits are not paired"
 
 
 @dataclass(frozen=True)
-class _Played:
-    """The episodes of an instance, one a sample."""
+class Played:
+    """The episodes of an instance, one a sample, and the steps of each."""
 
     instance: Instance
     episodes: tuple[EpisodeRecord, ...]
+    steps: tuple[Sequence[Step], ...]
 
     def mean(self, score: Callable[[EpisodeRecord], float]) -> float:
         return sum(score(episode) for episode in self.episodes) / len(self.episodes)
 
 
-def _round(value: float) -> float:
+def rounded(value: float) -> float:
+    """A number as results hold it, to ten digits."""
     return round(float(value), _DIGITS)
 
 
-def _rate(estimate: stats.Estimate) -> Rate:
+def rate_of(estimate: stats.Estimate) -> Rate:
+    """An estimate as results hold it."""
     return Rate(
-        value=_round(estimate.value),
-        ci95=(_round(estimate.low), _round(estimate.high)),
+        value=rounded(estimate.value),
+        ci95=(rounded(estimate.low), rounded(estimate.high)),
         n=estimate.n,
         clusters=estimate.clusters,
         method=estimate.method,
     )
 
 
-def _difference(found: stats.Difference) -> DifferenceResult:
+def difference_of(found: stats.Difference) -> DifferenceResult:
+    """A difference as results hold it."""
     return DifferenceResult(
-        **_rate(found).model_dump(),
-        p_value=_round(found.p_value),
-        discordance=None if found.discordance is None else _round(found.discordance),
+        **rate_of(found).model_dump(),
+        p_value=rounded(found.p_value),
+        discordance=None if found.discordance is None else rounded(found.discordance),
     )
 
 
-def _share(
-    played: Sequence[_Played], score: Callable[[EpisodeRecord], float | None]
-) -> Rate | None:
+def _share(played: Sequence[Played], score: Callable[[EpisodeRecord], float | None]) -> Rate | None:
     """The mean of a score over instances; episodes where it is None are left out."""
     scores, clusters = [], []
     for item in played:
@@ -76,7 +78,26 @@ def _share(
         if known:
             scores.append(sum(known) / len(known))
             clusters.append(item.instance.cluster)
-    return _rate(stats.proportion(scores, clusters)) if scores else None
+    return rate_of(stats.proportion(scores, clusters)) if scores else None
+
+
+def share_of_steps(played: Sequence[Played], score: Callable[[Step], float | None]) -> Rate | None:
+    """The mean of a score over first attempts; those where it is None are left out.
+
+    Where every episode has one step an instance is the mean over its samples, as in `_share`;
+    else every first attempt counts as one.
+    """
+    scores, clusters = [], []
+    single = all(len(steps) == 1 for item in played for steps in item.steps)
+    for item in played:
+        known = [
+            value for steps in item.steps for step in steps if (value := score(step)) is not None
+        ]
+        if single and known:
+            known = [sum(known) / len(known)]
+        scores += known
+        clusters += [item.instance.cluster] * len(known)
+    return rate_of(stats.proportion(scores, clusters)) if scores else None
 
 
 def _needed(rate: Rate | None) -> Rate:
@@ -84,65 +105,80 @@ def _needed(rate: Rate | None) -> Rate:
     return rate
 
 
-def first(episode: EpisodeRecord) -> Turn:
-    """The first attempt."""
-    return episode.turns[0]
-
-
 def _first_correct(episode: EpisodeRecord) -> float:
     return float(episode.solved_within(1))
 
 
 def _perceived(episode: EpisodeRecord) -> float | None:
-    """Whether the first response saw the problem, None where it does not say."""
-    seen = first(episode).verdict.checks.get("perception")
-    return None if seen is None else float(seen)
+    """Whether every first response saw the problem, None where one does not say."""
+    firsts = [turn.verdict for turn in episode.turns if turn.attempt == 1]
+    seen = [verdict.checks.get("perception") for verdict in firsts]
+    return None if None in seen else float(all(seen))
 
 
 def _correct_if_perceived(episode: EpisodeRecord) -> float | None:
     return _first_correct(episode) if _perceived(episode) else None
 
 
-def _by_split(
+def _first_strict(episode: EpisodeRecord) -> float:
+    strict = all(turn.verdict.strict for turn in episode.turns if turn.attempt == 1)
+    return float(episode.solved_within(1) and strict)
+
+
+def answered_right(step: Step) -> float:
+    """1 where the first attempt at a step is right, else 0."""
+    return float(step.turn.verdict.correct)
+
+
+def right_where_perceived(step: Step) -> float | None:
+    """`answered_right` where the step's perception check passed, else None."""
+    return answered_right(step) if step.turn.verdict.checks.get("perception") else None
+
+
+def by_split(
     task: Task, settings: RunSettings, episodes: Sequence[EpisodeRecord]
-) -> dict[str, list[_Played]]:
+) -> dict[str, list[Played]]:
+    """What was played of every split, instances in order."""
     by_key: dict[tuple[str, str], list[EpisodeRecord]] = {}
     for episode in episodes:
         by_key.setdefault((episode.split, episode.instance_id), []).append(episode)
+
+    def played(instance: Instance, found: Sequence[EpisodeRecord]) -> Played:
+        steps = tuple(first_attempts(task, settings, instance, episode) for episode in found)
+        return Played(instance, tuple(found), steps)
+
     return {
-        name: [
-            _Played(instance, tuple(by_key[name, instance.id])) for instance in split.instances()
-        ]
+        name: [played(instance, by_key[name, instance.id]) for instance in split.instances()]
         for name, split in task.splits.items()
     }
 
 
 def analyse_splits(
-    task: Task, settings: RunSettings, episodes: Sequence[EpisodeRecord]
+    task: Task, settings: RunSettings, played: Mapping[str, Sequence[Played]]
 ) -> dict[str, SplitResult]:
     """Every split on its own."""
     return {
-        name: _split(task, task.splits[name].spec, settings, played)
-        for name, played in _by_split(task, settings, episodes).items()
+        name: _split(task, task.splits[name].spec, settings, of_split)
+        for name, of_split in played.items()
     }
 
 
 def _split(
-    task: Task, spec: SplitSpec, settings: RunSettings, played: Sequence[_Played]
+    task: Task, spec: SplitSpec, settings: RunSettings, played: Sequence[Played]
 ) -> SplitResult:
-    attempts = 1 if spec.role == "control" else settings.verify_iters
-    firsts = [first(episode) for item in played for episode in item.episodes]
+    attempts = attempts_of(task, settings, spec.name)
+    firsts = [step.turn for item in played for steps in item.steps for step in steps]
     chances = [task.environment.chance(item.instance) for item in played]
     known = [chance for chance in chances if chance is not None]
 
-    def check(name: str) -> Callable[[EpisodeRecord], float | None]:
-        return lambda episode: (
-            None if (value := first(episode).verdict.checks.get(name)) is None else float(value)
+    def check(name: str) -> Callable[[Step], float | None]:
+        return lambda step: (
+            None if (value := step.turn.verdict.checks.get(name)) is None else float(value)
         )
 
-    def comprehended(episode: EpisodeRecord) -> float | None:
-        checks = first(episode).verdict.checks
-        return _first_correct(episode) if checks.get("perception") and checks.get("rule") else None
+    def comprehended(step: Step) -> float | None:
+        checks = step.turn.verdict.checks
+        return answered_right(step) if checks.get("perception") and checks.get("rule") else None
 
     names = list(dict.fromkeys(name for turn in firsts for name in turn.verdict.checks))
     outcomes = _counted([turn.verdict.outcome for turn in firsts], task.environment.outcomes)
@@ -161,21 +197,14 @@ def _split(
         },
         pass_at_k=_of_samples(played, settings.samples, stats.pass_at_k),
         pass_hat_k=_of_samples(played, settings.samples, stats.pass_hat_k),
-        strict_success_rate=_needed(
-            _share(
-                played,
-                lambda episode: float(
-                    first(episode).verdict.correct and first(episode).verdict.strict
-                ),
-            )
-        ),
+        strict_success_rate=_needed(_share(played, _first_strict)),
         outcomes=outcomes,
         outcome_rates={
             outcome: _needed(
-                _share(
+                share_of_steps(
                     played,
-                    lambda episode, outcome=outcome: float(  # type: ignore[misc]
-                        first(episode).verdict.outcome == outcome
+                    lambda step, outcome=outcome: float(  # type: ignore[misc]
+                        step.turn.verdict.outcome == outcome
                     ),
                 )
             )
@@ -183,13 +212,13 @@ def _split(
         },
         extractions=_counted([turn.verdict.extraction for turn in firsts]),
         truncated=_needed(
-            _share(played, lambda episode: float(first(episode).response.finish_reason == "length"))
+            share_of_steps(played, lambda step: float(step.turn.response.finish_reason == "length"))
         ),
-        checks={name: _share(played, check(name)) for name in names},
-        success_given_comprehension=_share(played, comprehended),
-        success_given_perception=_share(played, _correct_if_perceived),
+        checks={name: share_of_steps(played, check(name)) for name in names},
+        success_given_comprehension=share_of_steps(played, comprehended),
+        success_given_perception=share_of_steps(played, right_where_perceived),
         readings=_readings(task, played),
-        chance=_round(sum(known) / len(known)) if known and len(known) == len(chances) else None,
+        chance=rounded(sum(known) / len(known)) if known and len(known) == len(chances) else None,
         all_turns=_all_turns(task, played),
     )
 
@@ -202,7 +231,7 @@ def _counted(values: Sequence[str], order: Sequence[str] = ()) -> dict[str, int]
 
 
 def _of_samples(
-    played: Sequence[_Played], samples: int, estimator: Callable[..., Any]
+    played: Sequence[Played], samples: int, estimator: Callable[..., Any]
 ) -> dict[str, Rate] | None:
     if samples == 1:
         return None
@@ -210,18 +239,24 @@ def _of_samples(
     right = np.array([round(item.mean(_first_correct) * samples) for item in played])
     sizes = sorted({*(2**i for i in range(samples.bit_length()) if 2**i <= samples), samples})
     return {
-        str(k): _rate(stats.proportion(np.clip(estimator(samples, right, k), 0, 1), clusters))
+        str(k): rate_of(stats.proportion(np.clip(estimator(samples, right, k), 0, 1), clusters))
         for k in sizes
     }
 
 
-def _readings(task: Task, played: Sequence[_Played]) -> dict[str, dict[str, dict[str, int]]]:
+def steps_of(item: Played) -> Iterator[Step]:
+    """The steps of all samples."""
+    for steps in item.steps:
+        yield from steps
+
+
+def _readings(task: Task, played: Sequence[Played]) -> dict[str, dict[str, dict[str, int]]]:
     """How each symbol was read at first attempts, by what it stands for; rare values together."""
     counts: dict[str, dict[str, Counter[str]]] = {}
     for item in played:
-        expected = task.environment.expected_readings(item.instance)
-        for episode in item.episodes:
-            for symbol, value in first(episode).verdict.readings:
+        for step in steps_of(item):
+            expected = task.environment.expected_readings(step.state)
+            for symbol, value in step.turn.verdict.readings:
                 if symbol in expected:
                     row = counts.setdefault(symbol, {}).setdefault(expected[symbol], Counter())
                     row[value if value in row or len(row) < _LISTED_READINGS else "other"] += 1
@@ -234,7 +269,7 @@ def _readings(task: Task, played: Sequence[_Played]) -> dict[str, dict[str, dict
     }
 
 
-def _all_turns(task: Task, played: Sequence[_Played]) -> dict[str, Any]:
+def _all_turns(task: Task, played: Sequence[Played]) -> dict[str, Any]:
     turns = [turn for item in played for episode in item.episodes for turn in episode.turns]
 
     def total(values: Sequence[int | None]) -> int | None:
@@ -247,15 +282,14 @@ def _all_turns(task: Task, played: Sequence[_Played]) -> dict[str, Any]:
         "truncated": sum(turn.response.finish_reason == "length" for turn in turns),
         "prompt_tokens": total([turn.response.prompt_tokens for turn in turns]),
         "generated_tokens": total([turn.response.generated_tokens for turn in turns]),
-        "mean_reward": _round(sum(turn.verdict.reward for turn in turns) / len(turns)),
+        "mean_reward": rounded(sum(turn.verdict.reward for turn in turns) / len(turns)),
     }
 
 
 def analyse_generalization(
-    task: Task, settings: RunSettings, episodes: Sequence[EpisodeRecord]
+    task: Task, settings: RunSettings, played: Mapping[str, Sequence[Played]]
 ) -> dict[str, GeneralizationResult]:
     """Every OOD split against the ID split; Holm over the OOD splits where there are more."""
-    played = _by_split(task, settings, episodes)
     found = {
         name: _against_id(task, settings, played, name)
         for name, split in task.splits.items()
@@ -266,12 +300,12 @@ def analyse_generalization(
         if len(tested) > 1:
             adjusted = stats.holm([gap.p_value for gap in tested])
             for gap, value in zip(tested, adjusted, strict=True):
-                gap.p_value_holm = _round(float(value))
+                gap.p_value_holm = rounded(float(value))
     return found
 
 
 def _aligned(
-    played: Mapping[str, Sequence[_Played]], names: Sequence[str], score: Callable[..., float]
+    played: Mapping[str, Sequence[Played]], names: Sequence[str], score: Callable[..., float]
 ) -> tuple[list[list[float]], list[str]]:
     """Scores of the named splits on their common pairs, and the pairs' clusters."""
     tables = [{item.instance.pair_id: item for item in played[name]} for name in names]
@@ -281,7 +315,7 @@ def _aligned(
 
 
 def _against_id(
-    task: Task, settings: RunSettings, played: Mapping[str, Sequence[_Played]], name: str
+    task: Task, settings: RunSettings, played: Mapping[str, Sequence[Played]], name: str
 ) -> GeneralizationResult:
     spec, training = task.splits[name].spec, task.training_split
     paired = task.protocol.paired
@@ -311,15 +345,15 @@ def _against_id(
         for side in chances
     ]
     stickiness, no_stickiness = _stickiness(task, settings, played[name], spec)
-    retention, no_retention = _retention(played, name, means) if paired else (None, _UNPAIRED)
+    retention, no_retention = _retention(played, name, means) if paired else (None, UNPAIRED)
     return GeneralizationResult(
         shift=spec.shift,
         paired=paired,
-        gap=_difference(first_gap),
-        gap_at_viter=_difference(gap(lambda episode: float(episode.solved_within(last)))),
+        gap=difference_of(first_gap),
+        gap_at_viter=difference_of(gap(lambda episode: float(episode.solved_within(last)))),
         perception_gap=perception_gap,
         gap_given_perception=gap_given_perception,
-        chance_gap=None if means[0] is None or means[1] is None else _round(means[0] - means[1]),
+        chance_gap=None if means[0] is None or means[1] is None else rounded(means[0] - means[1]),
         retention=retention,
         retention_reason=no_retention,
         decomposition=decomposition,
@@ -332,7 +366,7 @@ def _against_id(
 
 
 def _gap_where_known(
-    played: Mapping[str, Sequence[_Played]],
+    played: Mapping[str, Sequence[Played]],
     name: str,
     paired: bool,
     score: Callable[[EpisodeRecord], float | None],
@@ -349,12 +383,12 @@ def _gap_where_known(
     scores = [[value for value, _ in side.values()] for side in (inside, out)]
     clusters = [[cluster for _, cluster in side.values()] for side in (inside, out)]
     if paired:
-        return _difference(stats.paired_difference(scores[0], scores[1], clusters[0]))
-    return _difference(stats.unpaired_difference(scores[0], scores[1], clusters[0], clusters[1]))
+        return difference_of(stats.paired_difference(scores[0], scores[1], clusters[0]))
+    return difference_of(stats.unpaired_difference(scores[0], scores[1], clusters[0], clusters[1]))
 
 
 def _means_where_known(
-    played: Sequence[_Played], paired: bool, score: Callable[[EpisodeRecord], float | None]
+    played: Sequence[Played], paired: bool, score: Callable[[EpisodeRecord], float | None]
 ) -> dict[str, tuple[float, str]]:
     """Pair id (or, unpaired, instance id) -> the mean of the episodes that have the score, and the
     cluster."""
@@ -368,7 +402,7 @@ def _means_where_known(
 
 
 def _retention(
-    played: Mapping[str, Sequence[_Played]], name: str, chances: Sequence[float | None]
+    played: Mapping[str, Sequence[Played]], name: str, chances: Sequence[float | None]
 ) -> tuple[Rate | None, str | None]:
     """The share of the skill beyond chance that is left on the OOD split."""
     inside, out = chances
@@ -376,14 +410,14 @@ def _retention(
         return None, "the task states no chance level"
     scores, clusters = _aligned(played, ["id", name], _first_correct)
     found, reason = stats.retention(scores[0], scores[1], inside, out, clusters)
-    return None if found is None else _rate(found), reason
+    return None if found is None else rate_of(found), reason
 
 
 def _decomposition(
-    task: Task, played: Mapping[str, Sequence[_Played]], name: str
+    task: Task, played: Mapping[str, Sequence[Played]], name: str
 ) -> tuple[Decomposition | None, str | None]:
     if not task.protocol.paired:
-        return None, _UNPAIRED
+        return None, UNPAIRED
     controls = {
         split.spec.numbers: control
         for control, split in task.splits.items()
@@ -396,44 +430,35 @@ def _decomposition(
     in_distribution, out, numbers_id, numbers_ood = (np.array(side) for side in scores)
     number = stats.paired_difference(numbers_id, numbers_ood, clusters)
     rule = stats.contrast((in_distribution - out) - (numbers_id - numbers_ood), clusters)
-    return Decomposition(number=_difference(number), rule=_difference(rule)), None
+    return Decomposition(number=difference_of(number), rule=difference_of(rule)), None
 
 
 def _stickiness(
-    task: Task, settings: RunSettings, played: Sequence[_Played], spec: SplitSpec
+    task: Task, settings: RunSettings, played: Sequence[Played], spec: SplitSpec
 ) -> tuple[Rate | None, str | None]:
-    """The share of first attempts that are right under the training rule."""
+    """The share of first attempts that are right under the training rule, of those at steps where
+    the rule matters."""
     training = task.training_split
     reason = task.environment.stickiness_reason(spec, training)
     if reason is not None:
         return None, reason
-    regraded = []
-    for item in played:
-        under_training = task.environment.under_rule(item.instance, training)
-        if under_training is not None:
-            regraded.append(_Played(under_training, item.episodes))
-    if not regraded:
+    found = share_of_steps(played, lambda step: sticks(task, settings, training, step))
+    if found is None:
         return None, "every response would be right or wrong under both rules alike"
-    by_key = {episode.key: item.instance for item in regraded for episode in item.episodes}
-
-    def sticks(episode: EpisodeRecord) -> float:
-        text = visible_text(first(episode).response.text, settings.thinking)
-        return float(task.verify(by_key[episode.key], text).correct)
-
-    return _share(regraded, sticks), None
+    return found, None
 
 
 def _rule_readings(
-    task: Task, played: Sequence[_Played], training: SplitSpec
+    task: Task, played: Sequence[Played], training: SplitSpec
 ) -> dict[str, int] | None:
     """First readings of the symbols that the rules read differently."""
     counts: Counter[str] = Counter()
     for item in played:
-        stated = task.environment.expected_readings(item.instance)
-        old = task.environment.under_rule(item.instance, training)
-        in_training = task.environment.expected_readings(old) if old is not None else {}
-        for episode in item.episodes:
-            for symbol, value in first(episode).verdict.readings:
+        for step in steps_of(item):
+            stated = task.environment.expected_readings(step.state)
+            old = task.environment.under_rule(step.state, training)
+            in_training = task.environment.expected_readings(old) if old is not None else {}
+            for symbol, value in step.turn.verdict.readings:
                 if symbol in stated and stated[symbol] != in_training.get(symbol, stated[symbol]):
                     if value == stated[symbol]:
                         counts["as_stated"] += 1
@@ -447,7 +472,7 @@ def _rule_readings(
 
 
 def _detectable(
-    played: Mapping[str, Sequence[_Played]], name: str, gap: stats.Difference
+    played: Mapping[str, Sequence[Played]], name: str, gap: stats.Difference
 ) -> MinimumDetectable:
     """From the run's own discordance (at least one pair) and design effect.
 
@@ -456,8 +481,14 @@ def _detectable(
     arXiv:2411.00640, section 5).
     """
     (in_distribution, out), clusters = _aligned(played, ["id", name], _first_correct)
-    change = np.array(in_distribution) - np.array(out)
     sampled = max(len(item.episodes) for item in played[name]) > 1
+    return detectable(np.array(in_distribution) - np.array(out), clusters, gap, sampled)
+
+
+def detectable(
+    change: Any, clusters: Sequence[str], gap: stats.Difference, sampled: bool
+) -> MinimumDetectable:
+    """Of paired differences of scores, one 0/1 each or (`sampled`) the mean of several."""
     if sampled and np.ptp(change) > 0:
         return _detectable_by_spread(change, clusters, gap)
     discordance = max(gap.discordance or 0.0, 1 / gap.n)
@@ -466,11 +497,11 @@ def _detectable(
         gap.n, discordance, alpha=ALPHA, power=POWER, design_effect=effect
     )
     return MinimumDetectable(
-        value=None if value is None else _round(value),
+        value=None if value is None else rounded(value),
         alpha=ALPHA,
         power=POWER,
-        discordance=_round(discordance),
-        design_effect=_round(effect),
+        discordance=rounded(discordance),
+        design_effect=rounded(effect),
         method="exact mcnemar at the observed discordance or the gap's own, pairs divided by the "
         "design effect",
     )
@@ -483,11 +514,11 @@ def _detectable_by_spread(
     error = float(np.std(change, ddof=1)) * (effect / len(change)) ** 0.5 if len(change) > 1 else 0
     value = float(norm.isf(ALPHA / 2) + norm.ppf(POWER)) * error
     return MinimumDetectable(
-        value=_round(value) if 0 < value < 1 else None,
+        value=rounded(value) if 0 < value < 1 else None,
         alpha=ALPHA,
         power=POWER,
-        discordance=_round(gap.discordance or 0.0),
-        design_effect=_round(effect),
+        discordance=rounded(gap.discordance or 0.0),
+        design_effect=rounded(effect),
         method="normal, cluster-robust standard error of the differences of the samples' means",
     )
 
@@ -550,6 +581,5 @@ __all__ = [
     "analyse_contamination",
     "analyse_generalization",
     "analyse_splits",
-    "first",
     "warnings",
 ]

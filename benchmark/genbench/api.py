@@ -38,14 +38,16 @@ def run(
     model_args: dict[str, str] | None = None,
     chat_template: str = "auto",
     thinking_budget: int | None = None,
+    cache: str | Path | None = None,
     **settings: Any,
 ) -> Results:
     """Score a checkpoint on a task, as `genbench run` does; returns the content of `results.json`.
 
-    `model` is a directory, a hub id, `demo/<name>`, `agent:<name>` or `lm-eval:<name>`; `settings`
-    are those of `RunSettings` (`protocol`, `prompt`, `verify_iters`, `temperature`, `samples`,
-    `seed`, ...), `task_settings` those of the task's environment (`{"pixels": 224}`). A finished
-    run is read and not played again, unless `resume` is false. Raises GenbenchError.
+    `model` is a directory, a hub id, `demo/<name>`, `agent:<name>`, `lm-eval:<name>` or
+    `api:<name>`; `settings` are those of `RunSettings` (`protocol`, `prompt`, `verify_iters`,
+    `temperature`, `samples`, `seed`, ...), `task_settings` those of the task's environment
+    (`{"pixels": 224}`). A finished run is read and not played again, unless `resume` is false.
+    `cache` is a folder of responses that are kept across runs. Raises GenbenchError.
     """
     asked = {name: settings.pop(name) for name in _QUESTIONS if name in settings}
     if not isinstance(task, Task):
@@ -66,6 +68,7 @@ def run(
         chat_template=chat_template,  # type: ignore[arg-type]  # make_settings checks it
         thinking_budget=thinking_budget,
         arguments=dict(model_args or {}),
+        cache=None if cache is None else Path(cache),
     )
     evaluation, found = prepare(
         model, task, output=output, backend=backend, options=options, **settings

@@ -81,13 +81,26 @@ def difference_in_differences(
     earlier: ScoredRun, later: ScoredRun, ood: str, measure: str = "first"
 ) -> Changes:
     """The change of (OOD - ID): minus the growth of the gap."""
+    return _apart(earlier, later, "id", ood, earlier.paired(ood), measure)
+
+
+def change_beyond(
+    earlier: ScoredRun, later: ScoredRun, split: str, control: str, measure: str = "first"
+) -> Changes:
+    """The change of (split - control), pair by pair: what the same numbers do not explain."""
+    return _apart(earlier, later, control, split, True, measure)
+
+
+def _apart(
+    earlier: ScoredRun, later: ScoredRun, inside: str, out: str, paired: bool, measure: str
+) -> Changes:
     before, after = (
         ood_minus_id(
-            earlier.splits["id"],
-            earlier.splits[ood],
-            earlier.paired(ood),
-            run.splits["id"].values(measure),
-            run.splits[ood].values(measure),
+            earlier.splits[inside],
+            earlier.splits[out],
+            paired,
+            run.splits[inside].values(measure),
+            run.splits[out].values(measure),
         )
         for run in (earlier, later)
     )

@@ -5,26 +5,35 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from genbench import __version__, models, registry
-from genbench.errors import GenbenchError, IncompleteError, UsageError
+from genbench.errors import GenbenchError, IncompleteError, ModelError, UsageError
 from genbench.models import find_backend, identify
 from genbench.models.interface import Backend, Identity, LoadOptions, Model, of_other_weights
 from genbench.records import EpisodeRecord, dump_lines
 from genbench.results import ModelResult, Results, TaskResult
 from genbench.runner import Progress, first_requests, play
 from genbench.settings import IMPORTED, RunSettings, make_settings, settings_hash
+from genbench.sharding.shard import Shard
 from genbench.store import RunFolder, read_json, slug
 from genbench.task import Task
 
+Outcome = TypeVar("Outcome")
+
 RUN_SCHEMA_VERSION = 1
 _TRAINING_SHOWN = ("recipe", "method", "step", "seed", "parent", "tokens", "flops")
-_LIBRARIES = ("torch", "transformers", "tokenizers", "lm_eval", "numpy", "scipy")
+# The settings that a model is loaded with; those of a request stand in it.
+_OF_LOADING = ("backend", "model_args", "dtype", "chat_template", "thinking_budget")
+_LIBRARIES = (
+    *("torch", "transformers", "tokenizers", "lm_eval", "numpy", "scipy"),
+    *("pillow", "torchvision"),  # what images become
+)
 
 
 @dataclass
@@ -37,6 +46,7 @@ class Evaluation:
     folder: RunFolder
     #: what the folder's name is a hash of, and what a resumed run must agree with
     key: Mapping[str, Any] = field(default_factory=dict)
+    shard: Shard | None = None
 
     @property
     def finished(self) -> bool:
@@ -77,11 +87,13 @@ def prepare(
     output: str | Path = "runs",
     backend: str | None = None,
     options: LoadOptions | None = None,
+    shard: Shard | None = None,
     **settings: Any,
 ) -> tuple[Evaluation, Backend]:
     """Find and check everything, without loading the model.
 
-    Raises UsageError, ModelError, TaskError and StoreError.
+    With `shard`, the evaluation is of a share of the episodes, for `execute_shard`. Raises
+    UsageError, ModelError, TaskError and StoreError.
     """
     options = options or LoadOptions()
     found = find_backend(model, backend)
@@ -93,20 +105,42 @@ def prepare(
         )
     task.check_instances()
     identity = identify(model, found, options)
+    if options.cache is not None:
+        from genbench.models.cache import check_cache
+
+        check_cache(options.cache, found, identity)
+    if identity.cannot_see is not None and _shows_images(task):
+        raise ModelError(
+            f"the task {task.name} shows images, and {model} cannot be shown any: "
+            f"{identity.cannot_see}"
+        )
     chosen = make_settings(
         task,
         backend=found.name,
-        model_args=dict(options.arguments),
+        model_args=found.deciding(options),
         dtype=found.precision(options),
         chat_template=options.chat_template,
         thinking_budget=options.thinking_budget,
         **settings,
     )
-    return evaluation_of(task, chosen, identity, Path(output)), found
+    return evaluation_of(task, chosen, identity, Path(output), shard), found
+
+
+def _shows_images(task: Task) -> bool:
+    """Whether the first prompt of a split has an image."""
+    return any(
+        message.images
+        for split in task.splits.values()
+        for message in task.messages(split.instances()[0])
+    )
 
 
 def evaluation_of(
-    task: Task, settings: RunSettings, identity: Identity, output: Path
+    task: Task,
+    settings: RunSettings,
+    identity: Identity,
+    output: Path,
+    shard: Shard | None = None,
 ) -> Evaluation:
     """The evaluation and its folder below `output`, which is made."""
     key = {
@@ -122,9 +156,17 @@ def evaluation_of(
             "revision": identity.revision,
         },
     }
-    folder = RunFolder(output / slug(identity.name) / task.name / settings_hash(key))
+    folder = run_folder(output, identity.name, task.name, key)
+    if shard is not None:
+        shard.check(task)
+        folder = shard.folder(folder.path)
     folder.create()
-    return Evaluation(task, settings, identity, folder, key)
+    return Evaluation(task, settings, identity, folder, key, shard)
+
+
+def run_folder(output: Path, model: str, task: str, key: Mapping[str, Any]) -> RunFolder:
+    """Where a run lies below `output`."""
+    return RunFolder(output / slug(model) / task / settings_hash(key))
 
 
 def execute(
@@ -139,6 +181,31 @@ def execute(
 
     Raises IncompleteError where the disk is full or responses failed: resumable.
     """
+    return carry_out(
+        evaluation,
+        load,
+        options,
+        lambda episodes, sampling: finish(evaluation, episodes, sampling),
+        evaluation.stored_results,
+        resume=resume,
+        report=report,
+    )
+
+
+def carry_out(
+    evaluation: Evaluation,
+    load: Callable[[LoadOptions], Model],
+    options: LoadOptions,
+    conclude: Callable[[list[EpisodeRecord], dict[str, Any]], Outcome],
+    stored: Callable[[], Outcome],
+    *,
+    only: frozenset[str] | None = None,
+    resume: bool = True,
+    report: Callable[[Progress], None] = lambda progress: None,
+) -> Outcome:
+    """As `execute`, of all episodes or those in `only`: `conclude` makes of them, and of what is
+    recorded of the sampling, what finishes the folder, and `stored` reads that where it is there.
+    """
     folder = evaluation.folder
     with folder.locked():
         if not resume:
@@ -146,13 +213,13 @@ def execute(
         folder.check(evaluation.key)
         if folder.finished:
             folder.drop_journal()
-            return evaluation.stored_results()
+            return stored()
         header = folder.header()
         begun = (header or {}).get("execution", {}).get("plan", {})
         if options.batch_size is None and begun.get("batch_size"):
             options = replace(options, batch_size=begun["batch_size"])
         try:
-            return _run(evaluation, load(options), header, report)
+            return _run(evaluation, load(options), header, report, options.cache, only, conclude)
         except IncompleteError:
             raise
         except GenbenchError:
@@ -166,7 +233,10 @@ def _run(
     model: Model,
     header: Mapping[str, Any] | None,
     report: Callable[[Progress], None],
-) -> Results:
+    cache: Path | None,
+    only: frozenset[str] | None,
+    conclude: Callable[[list[EpisodeRecord], dict[str, Any]], Outcome],
+) -> Outcome:
     folder = evaluation.folder
     plan = {
         **model.execution(),
@@ -183,17 +253,50 @@ def _run(
         folder.write_header(record)
     journal = folder.journal()
     try:
-        episodes = play(evaluation.task, model, evaluation.settings, journal, report)
+        with _caching(evaluation, model, plan, cache) as asked:
+            episodes = play(evaluation.task, asked, evaluation.settings, journal, report, only)
+            events = dict(getattr(asked, "events", dict)())
     finally:
         journal.close()
-    results = finish(evaluation, episodes, dict(model.sampling()))
+    # Only now are the sizes of all images known. Written first: a finished folder is not amended.
+    sampling = dict(model.sampling())
+    if record["sampling"] != sampling:
+        record["sampling"] = sampling
+        folder.write_header(record)
+    outcome = conclude(episodes, sampling)
     record["execution"]["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
     record["execution"]["last_session_seconds"] = round(time.time() - started, 3)
     record["execution"]["sessions"] = record["execution"].get("sessions", 0) + 1
-    record["execution"]["events"] = dict(getattr(model, "events", dict)())
+    record["execution"]["events"] = events
     folder.write_header(record)
     folder.drop_journal()
-    return results
+    return outcome
+
+
+@contextmanager
+def _caching(
+    evaluation: Evaluation, model: Model, plan: Mapping[str, Any], folder: Path | None
+) -> Iterator[Model]:
+    """The model, asked by way of the cache in `folder` if there is one."""
+    if folder is None:
+        yield model
+        return
+    from genbench.models.cache import CachedModel, ResponseCache
+
+    settings = evaluation.settings
+    context = {
+        "model": evaluation.key["model"],
+        "name": evaluation.identity.name
+        if evaluation.identity.weights_fingerprint is None
+        else None,
+        "settings": {name: getattr(settings, name) for name in _OF_LOADING},
+        "plan": dict(plan),
+    }
+    cache = ResponseCache(folder)
+    try:
+        yield CachedModel(model, cache, context)
+    finally:
+        cache.close()
 
 
 def finish(
@@ -214,9 +317,13 @@ def results_of(
 ) -> Results:
     """All numbers of a run, from its episodes alone."""
     from genbench import analysis
+    from genbench.step_analysis import add_steps
 
     task, settings, identity = evaluation.task, evaluation.settings, evaluation.identity
-    splits = analysis.analyse_splits(task, settings, episodes)
+    played = analysis.by_split(task, settings, episodes)
+    splits = analysis.analyse_splits(task, settings, played)
+    generalization = analysis.analyse_generalization(task, settings, played)
+    add_steps(task, played, splits, generalization)
     contamination = analysis.analyse_contamination(
         task, identity.training, identity.weights_fingerprint
     )
@@ -233,7 +340,7 @@ def results_of(
         settings_hash=settings_hash(evaluation.key),
         sampling=sampling,
         splits=splits,
-        generalization=analysis.analyse_generalization(task, settings, episodes),
+        generalization=generalization,
         contamination=contamination,
         warnings=analysis.warnings(settings, splits, contamination),
         episodes_sha256=episodes_sha256,
@@ -265,7 +372,7 @@ def model_result(identity: Identity) -> ModelResult:
 def versions(backend: str, *parts: object) -> dict[str, str]:
     """Versions that can change a response or a number; `parts` are the environment and the model,
     whose distributions are among them where they are not genbench's own."""
-    wanted = ("numpy", "scipy") if backend in ("agent", IMPORTED) else _LIBRARIES
+    wanted = ("numpy", "scipy") if backend in ("agent", "api", IMPORTED) else _LIBRARIES
     found = {"genbench": __version__, "python": platform.python_version()}
     for name in wanted:
         try:
@@ -312,5 +419,5 @@ def _described(identity: Identity) -> dict[str, Any]:
 
 def _first_prompt(evaluation: Evaluation, model: Model) -> dict[str, Any] | None:
     """The first prompt as the model sees it: text and token ids."""
-    rendered = model.rendered(first_requests(evaluation.task, evaluation.settings)[0])
+    rendered = model.rendered(next(first_requests(evaluation.task, evaluation.settings)))
     return None if rendered is None else dict(rendered)

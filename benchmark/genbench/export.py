@@ -4,6 +4,7 @@ Where a task shows pictures, a message's content is a list of parts, `{"type": "
 `{"type": "text", "text": ...}`, and `images` holds the row's pictures in their order. JSONL names
 files beside it (`images/<split>/...`), so that a line stays readable; Parquet holds their bytes, in
 the columns that `datasets` reads as images.
+Of an environment of many steps, one row a step, asked as after right answers to the steps before.
 """
 
 from __future__ import annotations
@@ -29,9 +30,13 @@ def rows(task: Task, split: Split) -> Iterator[dict[str, Any]]:
     the canonical right response; `data` is the instance as JSON, what `verify` needs. A row of a
     split that shows pictures has them in `images`, not yet drawn."""
     task_fingerprint = task.fingerprint
-    instances = split.instances()
-    pictured = any(images_of(task.messages(instance)) for instance in instances)
-    for instance in instances:
+
+    def states() -> Iterator[Instance]:
+        for instance in split.instances():
+            yield from task.environment.states(instance)
+
+    pictured = any(images_of(task.messages(instance)) for instance in states())
+    for instance in states():
         messages = task.messages(instance)
         yield {
             "instance_id": instance.id,

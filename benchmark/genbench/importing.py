@@ -18,11 +18,11 @@ from typing import Any
 from genbench.errors import UsageError, closest
 from genbench.evaluation import Evaluation, evaluation_of, finish, make_header, versions
 from genbench.models.interface import FinishReason, Identity, Response
-from genbench.records import EpisodeRecord
+from genbench.records import EpisodeRecord, episode_key
 from genbench.results import Results
 from genbench.runner import replay
 from genbench.settings import IMPORTED, make_settings
-from genbench.task import Task
+from genbench.task import Episode, Task
 
 _COLUMNS = (
     "instance_id", "response", "attempt", "sample", "finish_reason", "prompt_tokens",
@@ -72,18 +72,15 @@ def _records(
 ) -> tuple[list[EpisodeRecord], int]:
     records: list[EpisodeRecord] = []
     missing: list[str] = []
-    unused = 0
+    used = 0
     for name, split in task.splits.items():
         for instance in split.instances():
-            rows = table.get(instance.id, {})
             for sample in range(settings.samples):
-                responses: list[Response] = []
-                while (sample, len(responses) + 1) in rows:
-                    responses.append(rows[sample, len(responses) + 1])
-                record, done = replay(task, settings, name, instance, sample, responses)
+                given = _Given(table, sample)
+                record, done = replay(task, settings, name, instance, sample, given)
                 if not done:
-                    missing.append(f"{record.key}, attempt {len(record.turns) + 1}")
-                unused += len(responses) - len(record.turns)
+                    missing.append(given.last)
+                used += len(record.turns)
                 records.append(record)
     if missing:
         raise UsageError(
@@ -91,7 +88,21 @@ def _records(
             f"{missing[0]}. Give every instance of every split (genbench tasks export writes "
             "them), or say --limit for the first pairs alone, --verify-iters for fewer attempts"
         )
-    return records, unused
+    return records, sum(map(len, table.values())) - used
+
+
+class _Given:
+    """The responses to one sample of an episode, by the state and the attempt that they are for;
+    `last` names what was asked for last."""
+
+    def __init__(self, table: Table, sample: int) -> None:
+        self._table, self._sample = table, sample
+        self.last = ""
+
+    def __call__(self, episode: Episode) -> Response | None:
+        state, attempt = episode.state.id, episode.place[1]
+        self.last = f"{episode_key(state, self._sample)}, attempt {attempt}"
+        return self._table.get(state, {}).get((self._sample, attempt))
 
 
 def _read(path: Path, task: Task) -> tuple[Table, str]:
@@ -109,7 +120,12 @@ def _read(path: Path, task: Task) -> tuple[Table, str]:
         rows = _json_rows(path, text)
     else:
         raise UsageError(f"{path}: responses come as .jsonl or .csv")
-    known = {instance.id for split in task.splits.values() for instance in split.instances()}
+    known = {
+        state.id
+        for split in task.splits.values()
+        for instance in split.instances()
+        for state in task.environment.states(instance)
+    }
     table: Table = {}
     for place, row in rows:
         _add(table, place, row, known)

@@ -38,6 +38,8 @@ class PairedRuns:
     notes: tuple[str, ...]
     regraded: str | None
     """Why stickiness could not be graded again; None where it was."""
+    task: Task | None
+    """As it was asked, where it is installed here and stickiness was graded by it."""
 
 
 def read_runs(
@@ -70,7 +72,7 @@ def pair(
     runs = tuple(scored(one, task) for one in stored)
     for run in runs[1:]:
         _refuse_other_instances(runs[0], run)
-    return PairedRuns(runs, tuple(_notes(stored)), reason)
+    return PairedRuns(runs, tuple(_notes(stored)), reason, task)
 
 
 def read_checked(folder: Path) -> StoredRun:

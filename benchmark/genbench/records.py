@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -51,9 +52,10 @@ class Turn:
     attempt: int = 1
 
     def json(self) -> dict[str, Any]:
-        """What is stored; log-probabilities are not, whose last digits depend on the batch."""
+        """What is stored; not log-probabilities, whose last digits depend on the batch, nor which
+        of a server's replicas answered."""
         kept = asdict(self.response)
-        del kept["error"], kept["logprob"]
+        del kept["error"], kept["logprob"], kept["origin"]
         return {
             "step": self.step,
             "attempt": self.attempt,
@@ -137,3 +139,11 @@ def dump_lines(records: Iterable[EpisodeRecord]) -> Iterator[bytes]:
     """`episodes.jsonl`, line by line: ASCII, so that any text of a model survives."""
     for record in records:
         yield json.dumps(record.json(), ensure_ascii=True).encode() + b"\n"
+
+
+def lines_sha256(records: Iterable[EpisodeRecord]) -> str:
+    """The SHA-256 of the `episodes.jsonl` that they make."""
+    digest = hashlib.sha256()
+    for line in dump_lines(records):
+        digest.update(line)
+    return digest.hexdigest()

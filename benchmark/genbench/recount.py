@@ -15,6 +15,7 @@ from genbench.labels import clean
 from genbench.records import EpisodeRecord
 from genbench.results import Results, SplitResult
 from genbench.store import EPISODES, RESULTS
+from genbench.task import CORRECT
 
 _ROUNDED = 1e-8  # results have ten digits; a gap is a difference of two of them
 
@@ -26,12 +27,16 @@ class Recount:
         self._outcomes: Counter[tuple[str, str]] = Counter()
         self._attempts: Counter[tuple[str, int]] = Counter()
         self._episodes: Counter[str] = Counter()
+        self._steps: Counter[str] = Counter()
 
     def add(self, episode: EpisodeRecord) -> None:
         """Count an episode in."""
         split, turns = episode.split, episode.turns
         self._episodes[split] += 1
-        self._outcomes[split, turns[0].verdict.outcome] += 1
+        for turn in turns:
+            if turn.attempt == 1:
+                self._steps[split] += 1
+                self._outcomes[split, turn.verdict.outcome] += 1
         if episode.solved:
             self._attempts[split, max(turn.attempt for turn in turns)] += 1
 
@@ -62,6 +67,9 @@ class Recount:
                     if of == name and needed <= attempts
                 )
                 yield f"splits.{name}.{place}.value", rate.value, solved / episodes
+            if split.steps is not None:
+                right = self._outcomes[name, CORRECT] / self._steps[name]
+                yield f"splits.{name}.steps.accuracy.value", split.steps.accuracy.value, right
             yield from self._split_outcomes(name, split)
 
     def _split_outcomes(self, name: str, split: SplitResult) -> Iterator[tuple[str, float, float]]:
@@ -73,7 +81,7 @@ class Recount:
                 counted.get(code, 0),
             )
         for code, rate in (split.outcome_rates or {}).items():
-            share = counted.get(code, 0) / self._episodes[name]
+            share = counted.get(code, 0) / self._steps[name]
             yield f"splits.{name}.outcome_rates.{code}.value", rate.value, share
 
 

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from genbench.task import fingerprint
 
 SCHEMA_VERSION = 3
-"""2 added `outcome_rates` and `retention`, 3 what is told apart by perception; `results_versions`
-reads 1 and 2."""
+"""2 added `outcome_rates` and `retention`, 3 `steps` and what is told apart by perception;
+`results_versions` reads 1 and 2."""
 
 
 class _Strict(BaseModel):
@@ -37,8 +37,26 @@ class DifferenceResult(Rate):
     discordance: float | None = Field(description="share of pairs whose scores differ")
 
 
+class StepRate(_Strict):
+    """First attempts that were right, one a step of an episode; clustered by the task's cluster."""
+
+    accuracy: Rate
+    chance: float | None = Field(description="of a step, the mean over those that were asked")
+
+
+class StepsResult(StepRate):
+    """The steps of episodes of many steps, all together and by kind."""
+
+    every_attempt: Rate = Field(description="retries too, each counted as one (the paper's C.3)")
+    kinds: dict[str, StepRate]
+
+
 class SplitResult(_Strict):
-    """One split. Everything but `success_at` and `all_turns` is about first attempts."""
+    """One split. Everything but `success_at` and `all_turns` is about first attempts.
+
+    Where episodes have many steps, success is to solve every one, and the outcomes, checks and
+    readings are of the first attempt at each step.
+    """
 
     role: Literal["id", "ood", "control"]
     shift: str | None
@@ -72,6 +90,9 @@ class SplitResult(_Strict):
     )
     chance: float | None
     all_turns: dict[str, Any] = Field(description="turns, tokens and outcomes of every attempt")
+    steps: StepsResult | None = Field(
+        default=None, description="null where an episode is one step, and in older results"
+    )
 
 
 class Decomposition(_Strict):
@@ -90,6 +111,20 @@ class MinimumDetectable(_Strict):
     discordance: float
     design_effect: float
     method: str
+
+
+class StepsGap(_Strict):
+    """One OOD split against the ID split, by step: the same steps of the same pairs.
+
+    Null, with the reason, where the two sides were not asked the same steps: unpaired splits, or
+    episodes that end at the first failure or go their own way.
+    """
+
+    gap: DifferenceResult | None
+    kinds: dict[str, DifferenceResult] | None
+    chance_gap: float | None
+    mde: MinimumDetectable | None
+    reason: str | None
 
 
 class GeneralizationResult(_Strict):
@@ -118,6 +153,9 @@ class GeneralizationResult(_Strict):
         description="readings as stated, as in training, other; null where none is exposed"
     )
     mde: MinimumDetectable | None
+    steps: StepsGap | None = Field(
+        default=None, description="null where an episode is one step, and in older results"
+    )
 
 
 class ModelResult(_Strict):

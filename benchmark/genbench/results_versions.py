@@ -25,8 +25,8 @@ def as_of(raw: Mapping[str, Any], version: int) -> dict[str, Any]:
         found["splits"] = _each(found.get("splits"), {"outcome_rates": None})
         found["generalization"] = _each(found.get("generalization"), absent)
     if version < 3:
-        gaps = {"perception_gap": None, "gap_given_perception": None}
-        new = {"level": None, "success_given_perception": None}
+        gaps = {"perception_gap": None, "gap_given_perception": None, "steps": None}
+        new = {"level": None, "success_given_perception": None, "steps": None}
         found["splits"] = _each(found.get("splits"), new)
         found["generalization"] = _each(found.get("generalization"), gaps)
     return found

@@ -6,13 +6,14 @@ last one is judged, whatever the others do; how requests are grouped is the mode
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from genbench.errors import IncompleteError
 from genbench.models.interface import Model, Request, Response
 from genbench.records import EpisodeRecord, Turn, episode_key
 from genbench.settings import RunSettings
+from genbench.steps import attempts_of
 from genbench.store import Journal
 from genbench.task import Episode, Instance, Message, Task, derive_seed
 from genbench.thinking import visible_text
@@ -102,9 +103,10 @@ def play(
     ]
 
 
-def first_requests(task: Task, settings: RunSettings) -> list[Request]:
-    """What is asked at the first turn of every episode."""
-    return [_request(item, settings, {}) for item in _episodes(task, settings, None)]
+def first_requests(task: Task, settings: RunSettings) -> Iterator[Request]:
+    """What is asked at the first turn of every episode, made one at a time."""
+    for item in _episodes(task, settings, None):
+        yield _request(item, settings, {})
 
 
 def replay(
@@ -113,36 +115,40 @@ def replay(
     split: str,
     instance: Instance,
     sample: int,
-    responses: Sequence[Response],
+    responses: Sequence[Response] | Callable[[Episode], Response | None],
 ) -> tuple[EpisodeRecord, bool]:
-    """Judge stored responses anew, as the runner did; and whether they end the episode."""
-    attempts = _attempts(task, settings, split)
+    """Judge stored responses anew, as the runner did; and whether they end the episode.
+
+    They stand in order, or come from a function of the episode that they are for, which has no
+    more where it gives None.
+    """
+    attempts = attempts_of(task, settings, split)
     item = _Live(0, split, instance, sample, task.environment.episode(instance, attempts))
-    for response in responses:
-        if item.episode.done:
+    if not callable(responses):
+        stored = iter(responses)
+
+        def responses(episode: Episode) -> Response | None:
+            return next(stored, None)
+
+    while not item.episode.done:
+        response = responses(item.episode)
+        if response is None:
             break
         _step(item, response, settings)
     record = EpisodeRecord.of(split, instance, sample, item.episode.solved, item.turns)
     return record, item.episode.done
 
 
-def _attempts(task: Task, settings: RunSettings, split: str) -> int:
-    """Controls decompose the gap of first attempts, so they are asked once."""
-    return 1 if task.splits[split].spec.role == "control" else settings.verify_iters
-
-
-def _episodes(task: Task, settings: RunSettings, only: frozenset[str] | None) -> list[_Live]:
-    found: list[_Live] = []
+def _episodes(task: Task, settings: RunSettings, only: frozenset[str] | None) -> Iterator[_Live]:
     order = 0
     for name, split in task.splits.items():
-        attempts = _attempts(task, settings, name)
+        attempts = attempts_of(task, settings, name)
         for instance in split.instances():
             for sample in range(settings.samples):
                 if only is None or episode_key(instance.id, sample) in only:
                     episode = task.environment.episode(instance, attempts)
-                    found.append(_Live(order, name, instance, sample, episode))
+                    yield _Live(order, name, instance, sample, episode)
                 order += 1
-    return found
 
 
 def _step(item: _Live, response: Response, settings: RunSettings) -> None:
@@ -170,5 +176,5 @@ def _request(item: _Live, settings: RunSettings, known: dict[tuple[str, int], Re
         top_p=settings.top_p,
         seed=derive_seed("request", settings.seed, item.instance.id, item.sample, turn),
         known=known.get((item.key, turn)),
-        instance=item.instance,
+        instance=item.episode.state,
     )

@@ -16,6 +16,8 @@ from genbench.errors import StoreError
 from genbench.records import EpisodeRecord
 from genbench.recount import Recount
 from genbench.results import Results
+from genbench.settings import RunSettings
+from genbench.steps import first_attempts, sticks
 from genbench.task import Task
 
 Scores = NDArray[np.float64]
@@ -143,9 +145,11 @@ class _Row:
     def add(self, episode: EpisodeRecord, verify_iters: int, sticks: Grader | None) -> None:
         self.first.append(float(episode.solved_within(1)))
         self.last.append(float(episode.solved_within(verify_iters)))
-        read = episode.turns[0].verdict.checks.get("rule")
-        if read is not None:
-            self.rule_read.append(float(read))
+        firsts = [turn.verdict for turn in episode.turns if turn.attempt == 1]
+        checks = [first.checks.get("rule") for first in firsts]
+        known = [check for check in checks if check is not None]
+        if known:
+            self.rule_read.append(sum(known) / len(known))
         if sticks is not None and (value := sticks(episode)) is not None:
             self.sticks.append(value)
 
@@ -156,25 +160,22 @@ def _means(samples: Sequence[Sequence[float]]) -> Scores:
 
 def _stickiness_graders(stored: StoredRun, task: Task | None) -> dict[str, Grader]:
     """For the OOD splits with a training rule to return to: an episode -> right under that."""
-    from genbench.thinking import visible_text
-
     if task is None:
         return {}
-    thinking = stored.results.settings["thinking"]
+    settings = RunSettings.model_validate(stored.results.settings)
     training = task.training_split
 
     def grader(split: str) -> Grader:
-        under = {
-            instance.id: task.environment.under_rule(instance, training)
-            for instance in task.splits[split].instances()
-        }
+        instances = {instance.id: instance for instance in task.splits[split].instances()}
 
         def grade(episode: EpisodeRecord) -> float | None:
-            instance = under.get(episode.instance_id)
+            instance = instances.get(episode.instance_id)
             if instance is None:
                 return None
-            text = visible_text(episode.turns[0].response.text, thinking)
-            return float(task.verify(instance, text).correct)
+            steps = first_attempts(task, settings, instance, episode)
+            values = (sticks(task, settings, training, step) for step in steps)
+            found = [value for value in values if value is not None]
+            return sum(found) / len(found) if found else None
 
         return grade
 

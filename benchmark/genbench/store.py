@@ -175,12 +175,14 @@ class Journal:
 class RunFolder:
     """The folder of one run; `locked` keeps other processes out."""
 
+    header_name, results_name = RUN, RESULTS
+
     def __init__(self, path: Path) -> None:
         self.path = path
 
     @property
     def finished(self) -> bool:
-        return (self.path / RESULTS).is_file()
+        return (self.path / self.results_name).is_file()
 
     def create(self) -> None:
         """Make the folder and see that it can be written. Raises StoreError."""
@@ -212,8 +214,9 @@ class RunFolder:
             os.close(descriptor)
 
     def header(self) -> dict[str, Any] | None:
-        """The content of `run.json`, None in a new folder. Raises StoreError."""
-        return read_json(self.path / RUN) if (self.path / RUN).is_file() else None
+        """The content of the header, None in a new folder. Raises StoreError."""
+        place = self.path / self.header_name
+        return read_json(place) if place.is_file() else None
 
     def check(self, key: Mapping[str, Mapping[str, Any]]) -> None:
         """Raise StoreError, naming the differences, where the folder holds another run."""
@@ -248,7 +251,7 @@ class RunFolder:
 
     def clear(self) -> None:
         """Forget what an earlier run left."""
-        for name in (RESULTS, EPISODES, JOURNAL, RUN):
+        for name in (self.results_name, EPISODES, JOURNAL, self.header_name):
             with _disk(self.path / name):
                 (self.path / name).unlink(missing_ok=True)
 
@@ -265,7 +268,7 @@ class RunFolder:
                 return
 
     def write_header(self, header: Mapping[str, Any]) -> None:
-        write_atomically(self.path / RUN, [json_bytes(header)])
+        write_atomically(self.path / self.header_name, [json_bytes(header)])
 
     def journal(self) -> Journal:
         return Journal(self.path / JOURNAL)
@@ -274,7 +277,7 @@ class RunFolder:
         return write_atomically(self.path / EPISODES, lines)
 
     def write_results(self, results: Mapping[str, Any]) -> None:
-        write_atomically(self.path / RESULTS, [json_bytes(results)])
+        write_atomically(self.path / self.results_name, [json_bytes(results)])
 
     def drop_journal(self) -> None:
         """The last act of a run: everything in the journal is in the other files."""

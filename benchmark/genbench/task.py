@@ -171,7 +171,7 @@ class Episode:
 
     The chat follows the paper (section 3; figure 2): the first prompt, then for every attempt the
     model's response and the verifier's feedback. An environment of many steps overrides what it
-    needs; the runner asks for `messages`, `place`, `step`, `done` and `solved` alone.
+    needs; the runner asks for `messages`, `state`, `place`, `step`, `done` and `solved` alone.
     """
 
     def __init__(self, environment: Environment, instance: Instance, verify_iters: int) -> None:
@@ -184,6 +184,11 @@ class Episode:
     def messages(self) -> Sequence[Message]:
         """The conversation that the next response answers."""
         return tuple(self._messages)
+
+    @property
+    def state(self) -> Instance:
+        """The instance that the next response is judged against, as `Environment.verify` does."""
+        return self.instance
 
     @property
     def place(self) -> tuple[int, int]:
@@ -217,6 +222,8 @@ class Environment(ABC):
     outcomes: tuple[str, ...] = (CORRECT, TRUNCATED)
     #: the prompt variants, the default first
     prompts: tuple[str, ...] = ("default",)
+    #: of an environment of many steps: the kinds of step that are scored apart
+    step_kinds: tuple[str, ...] = ()
     #: the kinds that `agent` knows, of `AGENT_KINDS`
     agents: tuple[str, ...] = REFERENCE_AGENTS
 
@@ -262,6 +269,15 @@ class Environment(ABC):
     def episode(self, instance: Instance, verify_iters: int) -> Episode:
         """A fresh episode; `verify_iters` is the number of attempts (a step, where there are)."""
         return Episode(self, instance, verify_iters)
+
+    def states(self, instance: Instance) -> Sequence[Instance]:
+        """What is asked, step by step, where every answer is right: each an instance for
+        `messages`, `verify`, `solutions`, `chance` and `under_rule`. One step: itself."""
+        return (instance,)
+
+    def step_kind(self, state: Instance) -> str | None:
+        """The kind of a step, one of `step_kinds`; None where no answer is judged."""
+        return None
 
     def under_rule(self, instance: Instance, training: SplitSpec) -> Instance | None:
         """The instance as the training rule reads it, for measuring stickiness.
@@ -459,15 +475,15 @@ class TaskPack:
     """What an entry point of the group `genbench.tasks` names: task files and their environments.
 
     `environments` maps a name to `module:Class`, imported when first needed.
-    `checkpoints` and `recipes` are folders of demo checkpoints and of training recipes,
-    `reproductions` of the presets of `genbench reproduce`.
+    `checkpoints` and `recipes` are folders of demo checkpoints and of training recipes (one, or
+    several), `reproductions` of the presets of `genbench reproduce`.
     """
 
     name: str
     task_dirs: tuple[Path, ...]
     environments: Mapping[str, str]
     checkpoints: Path | None = None
-    recipes: Path | None = None
+    recipes: Path | tuple[Path, ...] | None = None
     reproductions: Path | None = None
 
 

@@ -28,8 +28,13 @@ from genbench.task import Instance, Task, derive_seed
 
 _MOST_LISTED = 1000
 _WORDS = ("stored", "recomputed")
-#: what a run folder from elsewhere may not switch on by itself
-_TRUST = ("trust_remote_code", "allow_pickle")
+_IN_RUN = ("in the run", "asked for")
+#: what a run folder from elsewhere may not switch on by itself, and what it would do
+_TRUST = {
+    "trust_remote_code": "which can run code that comes with the weights",
+    "allow_pickle": "which can run code that comes with the weights",
+    "base_url": "a server that would be sent the prompts, and your key if one is set",
+}
 
 
 class WeightsError(ModelError):
@@ -70,13 +75,13 @@ def verify_run(
 
     `regenerate` episodes, chosen by `seed`, are played again on the weights of `model` (by
     default those that the run names). A run folder is a stranger's word: what it asked for that
-    can run code (`trust_remote_code`, `allow_pickle`) is done only if `model_args` ask for it
-    again. Raises StoreError where the folder cannot be read, UsageError where its responses came
-    from no weights, WeightsError where these cannot be had or used here; with `weights_needed`
-    false, the last is a sentence in the result's `not_replayed`.
+    can run code (`trust_remote_code`, `allow_pickle`) or be sent a key (`base_url`) is done only
+    if `model_args` ask for it again. Raises StoreError where the folder cannot be read,
+    UsageError where its responses came from no weights, WeightsError where these cannot be had or
+    used here; with `weights_needed` false, the last is a sentence in the result's `not_replayed`.
     """
     evaluation = stored_evaluation(folder, task_file)
-    found = list(_header_faults(evaluation))
+    found = list(header_faults(evaluation))
     if found:
         # Under another task nothing else can agree.
         return Verification(folder, "none", 0, 0, tuple(found))
@@ -98,10 +103,17 @@ def verify_run(
 
 def stored_evaluation(folder: Path, task_file: str | None = None) -> Evaluation:
     """The evaluation that a run folder holds, from its `run.json`. Raises StoreError."""
-    from pydantic import ValidationError
-
     header = read_json(folder / RUN)
     read_json(folder / RESULTS)  # an unfinished run is called so
+    return described_evaluation(header, RunFolder(folder), task_file)
+
+
+def described_evaluation(
+    header: Mapping[str, Any], folder: RunFolder, task_file: str | None = None
+) -> Evaluation:
+    """The evaluation that a folder's header describes. Raises StoreError."""
+    from pydantic import ValidationError
+
     try:
         settings = RunSettings.model_validate(header["settings"])
         described, model = header["task"], header["model"]
@@ -125,9 +137,11 @@ def stored_evaluation(folder: Path, task_file: str | None = None) -> Evaluation:
         }
     except (KeyError, TypeError, ValidationError) as error:
         text = str(error).splitlines()[0] if str(error) else ""
-        raise StoreError(f"{folder / RUN} is damaged: {type(error).__name__} {text}") from None
-    task = _stored_task(folder, name, settings)
-    return Evaluation(task, settings, identity, RunFolder(folder), key)
+        raise StoreError(
+            f"{folder.path / folder.header_name} is damaged: {type(error).__name__} {text}"
+        ) from None
+    task = _stored_task(folder.path, name, settings)
+    return Evaluation(task, settings, identity, folder, key)
 
 
 def _stored_task(folder: Path, name: str, settings: RunSettings) -> Task:
@@ -147,7 +161,8 @@ def _stored_task(folder: Path, name: str, settings: RunSettings) -> Task:
         ) from None
 
 
-def _header_faults(evaluation: Evaluation) -> Iterator[str]:
+def header_faults(evaluation: Evaluation) -> Iterator[str]:
+    """How the task here differs from the one that the folder was played on."""
     task = evaluation.task
     here = {"name": task.name, "version": task.spec.version, "fingerprint": task.fingerprint}
     yield from differences(evaluation.key["task"], here, "run.json: task", _WORDS)
@@ -267,22 +282,25 @@ def _regenerated(
         raise UsageError(
             "these responses were made elsewhere and imported: there are no weights to replay them"
         )
-    for name in _TRUST:
+    for name, risk in _TRUST.items():
         asked = settings.model_args.get(name, "false")
         if asked.lower() != "false" and model_args.get(name) != asked:
             raise WeightsError(
-                f"the run was made with {name}={asked}, which can run code that comes with the "
-                f"weights; if you trust them, repeat --model-args {name}={asked}"
+                f"the run was made with {name}={asked}, {risk}; if you trust that, repeat "
+                f"--model-args {name}={asked}"
             )
     options = LoadOptions(
         device=device,
         dtype=settings.dtype or "auto",
         chat_template=settings.chat_template,
         thinking_budget=settings.thinking_budget,
-        arguments=settings.model_args,
+        arguments={**settings.model_args, **model_args},
     )
     name = model or evaluation.identity.name
     backend, identity = _weights(name, settings.backend, options)
+    refused = differences(settings.model_args, backend.deciding(options), "", _IN_RUN)
+    if refused:
+        raise UsageError(f"--model-args: the run had others ({'; '.join(refused)})")
     fault = differences(
         evaluation.key["model"],
         {
@@ -347,9 +365,9 @@ def _text_faults(stored: EpisodeRecord, again: EpisodeRecord) -> Iterator[str]:
         if number >= len(again.turns):
             yield f"regenerated: episode {stored.key} has no turn {number + 1} when played again"
             return
-        # Log-probabilities are not stored.
-        there = replaced(turn.response, logprob=None)
-        here = replaced(again.turns[number].response, logprob=None)
+        # Log-probabilities and origins are not stored.
+        there = replaced(turn.response, logprob=None, origin=None)
+        here = replaced(again.turns[number].response, logprob=None, origin=None)
         if there != here:
             found = differences(
                 vars(there), vars(here), f"turn {number + 1}", ("stored", "played again")

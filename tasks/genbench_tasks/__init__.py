@@ -8,13 +8,14 @@ _HERE = Path(__file__).parent
 
 PACK = TaskPack(
     name="genbench",
-    task_dirs=(_HERE / "general_points" / "tasks",),
+    task_dirs=(_HERE / "general_points" / "tasks", _HERE / "navigation" / "tasks"),
     environments={
         "general-points": "genbench_tasks.general_points.environment:GeneralPoints",
         "general-points-vision": "genbench_tasks.general_points.vision:GeneralPointsVision",
         "general-points-recognition": "genbench_tasks.general_points.recognition:CardRecognition",
+        "navigation": "genbench_tasks.navigation.environment:Navigation",
     },
     checkpoints=_HERE / "checkpoints",
-    recipes=_HERE / "general_points" / "recipes",
+    recipes=(_HERE / "general_points" / "recipes", _HERE / "navigation" / "recipes"),
     reproductions=_HERE / "general_points" / "reproductions",
 )

@@ -189,11 +189,25 @@ def test_a_run_folder_cannot_switch_on_what_runs_code(copy):
 
 def as_version_1(results):
     """What genbench wrote before it knew shares of outcomes and retention."""
+    as_version_2(results)
     results["schema_version"] = 1
     for split in results["splits"].values():
         del split["outcome_rates"]
     for found in results["generalization"].values():
         del found["retention"], found["retention_reason"]
+
+
+def as_version_2(results):
+    """What genbench wrote before it knew episodes of many steps."""
+    results["schema_version"] = 2
+    for found in (*results["splits"].values(), *results["generalization"].values()):
+        del found["steps"]
+
+
+def test_results_of_schema_version_2_are_read_and_verified(copy):
+    edit(copy, "results.json", as_version_2)
+    assert verify_run(copy).passed
+    assert genbench.load_run(copy).results.splits["id"].steps is None
 
 
 def test_results_of_schema_version_1_are_read_and_verified(copy):

@@ -10,6 +10,7 @@ import typer
 from genbench.cli.check import check
 from genbench.cli.compare import compare
 from genbench.cli.leaderboard import leaderboard_app
+from genbench.cli.merge import merge
 from genbench.cli.report import report
 from genbench.cli.reproduce import reproduce
 from genbench.cli.run import run
@@ -32,6 +33,7 @@ app.command()(run)
 app.add_typer(tasks_app)
 app.command()(verify)
 app.command("import")(import_command)
+app.command()(merge)
 app.command()(compare)
 app.command()(check)
 app.command()(report)

@@ -8,11 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from rich.console import Console
 
-    from genbench.cli.layout import Row
     from genbench.reproduction.results import Conclusion, Tested
 
 
@@ -77,7 +74,9 @@ def reproduce(
         return
     print_sweep(sweep_rows(found.sweep))
     print_conclusion(found.conclusion)
-    typer.echo(f"\n{plan.output / PAGE}, {plan.output / CONCLUSION}.md, report: {found.report}")
+    typer.echo(
+        f"\n{plan.output / PAGE}/README.md, {plan.output / CONCLUSION}.md, report: {found.report}"
+    )
 
 
 def print_conclusion(found: Conclusion) -> None:
@@ -94,15 +93,18 @@ def print_conclusion(found: Conclusion) -> None:
             control = ", control" if one.role == "control" else ""
             console.print()
             say(console, f"{pages.heading(one)}{control}: {pages.words_of(one)}", bold=True)
-            _print_tests(console, one.quantities)
+            _print_tests(console, pages.tests_of(one))
             say(console, pages.unit_sentence(one))
             if (told := pages.seeds_sentence(one)) is not None:
+                say(console, told)
+            for told in pages.described(one):
                 say(console, told)
         for contrast in group.contrasts:
             console.print()
             say(console, f"{pages.contrast_title(contrast)}: {contrast.sentence}", bold=True)
             if contrast.quantities:
-                _print_tests(console, contrast.quantities)
+                named = [(pages.name_of(each), each) for each in contrast.quantities]
+                _print_tests(console, named)
                 say(console, f"{contrast.detail}; over {contrast.unit}")
     console.print()
     say(console, f"correction: {found.correction}")
@@ -110,17 +112,12 @@ def print_conclusion(found: Conclusion) -> None:
         say(console, f"note: {note}")
 
 
-def _print_tests(console: Console, tests: list[Tested]) -> None:
-    from genbench.cli.layout import print_rows
+def _print_tests(console: Console, tests: list[tuple[str, Tested]]) -> None:
+    from genbench.cli.layout import Row, print_rows
+    from genbench.reproduction.pages import figures
 
     print_rows(
-        console, ("base, %", "now, %", "change, pp", "95% CI", "p", "Holm p"), list(_rows(tests))
+        console,
+        ("base, %", "now, %", "change, pp", "95% CI", "p", "Holm p"),
+        [Row(name, figures(one)) for name, one in tests],
     )
-
-
-def _rows(tests: list[Tested]) -> Iterator[Row]:
-    from genbench.cli.layout import Row
-    from genbench.reproduction.pages import figures, name_of
-
-    for one in tests:
-        yield Row(name_of(one), figures(one))

@@ -14,8 +14,11 @@ from genbench.cli.options import TaskSet
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from genbench.evaluation import Evaluation
     from genbench.models.interface import LoadOptions
+    from genbench.results import Results
     from genbench.runner import Progress
+    from genbench.sharding.playing import ShardResult
 
 
 def parse_assignments(text: str | None, option: str) -> dict[str, str]:
@@ -40,8 +43,11 @@ def load_options(
     batch_size: str,
     chat_template: str,
     thinking_budget: int | None,
+    cache: str | None = None,
 ) -> LoadOptions:
     """The options of loading, checked. Raises UsageError."""
+    from pathlib import Path
+
     from genbench.errors import UsageError, closest
     from genbench.models.interface import LoadOptions
 
@@ -60,17 +66,20 @@ def load_options(
         chat_template=chat_template,  # type: ignore[arg-type]
         thinking_budget=thinking_budget,
         arguments=parse_assignments(model_args, "--model-args"),
+        cache=None if cache is None else Path(cache),
     )
 
 
 def run(
     model: Annotated[
         str,
-        typer.Option(help="A directory, a hub id, demo/NAME, agent:NAME or lm-eval:NAME."),
+        typer.Option(
+            help="A directory, a hub id, demo/NAME, agent:NAME, lm-eval:NAME or api:NAME."
+        ),
     ],
     task: Annotated[list[str], typer.Option(help="A task's name or file; may be repeated.")],
     backend: Annotated[
-        str | None, typer.Option(help="hf, lm-eval:NAME, or an installed one.")
+        str | None, typer.Option(help="hf, lm-eval:NAME, api, or an installed one.")
     ] = None,
     model_args: Annotated[str | None, typer.Option(help="k=v,k=v for the backend.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N.")] = "auto",
@@ -100,16 +109,27 @@ def run(
     seed: Annotated[int, typer.Option(help="The seed of sampling.")] = 0,
     output: Annotated[str, typer.Option(help="Where run folders go.")] = "runs",
     no_resume: Annotated[bool, typer.Option("--no-resume", help="Start anew.")] = False,
+    shard: Annotated[
+        str | None,
+        typer.Option(help="i/n: play the i-th of n shares alone, for `genbench merge`."),
+    ] = None,
+    cache: Annotated[
+        str | None, typer.Option(help="A folder of responses that are kept across runs.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print results.json.")] = False,
 ) -> None:
     """Score a checkpoint on tasks: ID, OOD and controls, the gap and what it is made of."""
-    options = load_options(model_args, device, dtype, batch_size, chat_template, thinking_budget)
+    options = load_options(
+        model_args, device, dtype, batch_size, chat_template, thinking_budget, cache
+    )
     from genbench.errors import InterruptedRunError
     from genbench.evaluation import execute, prepare
     from genbench.models.loader import Loader
     from genbench.registry import load_task
+    from genbench.sharding.shard import Shard
     from genbench.yamlfile import assigned
 
+    share = None if shard is None else Shard.parse(shard)
     asked: dict[str, Any] = {
         "protocol": protocol,
         "prompt": prompt,
@@ -124,6 +144,7 @@ def run(
             output=output,
             backend=backend,
             options=options,
+            shard=share,
             verify_iters=verify_iters,
             samples=samples,
             temperature=temperature,
@@ -137,14 +158,16 @@ def run(
         for name in dict.fromkeys(task)
     ]
     from genbench.cli.tables import print_results
+    from genbench.sharding.playing import ShardResult, execute_shard
 
+    play: Callable[..., Results | ShardResult] = execute if share is None else execute_shard
     loader = Loader(prepared[0][1], prepared[0][0].identity)
     found = []
     for evaluation, _ in prepared:
         was_finished = evaluation.finished and not no_resume
         try:
             with _progress(f"{model} on {evaluation.task.name}") as report:
-                results = execute(
+                results = play(
                     evaluation, loader.load, options, resume=not no_resume, report=report
                 )
         except KeyboardInterrupt:
@@ -153,13 +176,36 @@ def run(
             ) from None
         found.append(results)
         if not as_json:
-            print_results(results, evaluation.folder.path)
+            if isinstance(results, ShardResult):
+                typer.echo(_shard_text(evaluation, results))
+            else:
+                print_results(results, evaluation.folder.path)
             if was_finished:
-                typer.echo("(finished before; --no-resume plays it again)", err=True)
+                typer.echo(_finished_before(evaluation), err=True)
     loader.close()
     if as_json:
         shown: list[Any] = [results.model_dump(mode="json") for results in found]
         typer.echo(json.dumps(shown[0] if len(shown) == 1 else shown, indent=1))
+
+
+def _shard_text(evaluation: Evaluation, result: ShardResult) -> str:
+    place = evaluation.folder.path
+    return (
+        f"shard {result.shard} of {evaluation.identity.name} on {evaluation.task.name}: "
+        f"{result.episodes} episodes played\n"
+        f"shard folder: {place}\n"
+        f"when all {result.count} are played: genbench merge {place.parent} --output DIR"
+    )
+
+
+def _finished_before(evaluation: Evaluation) -> str:
+    if evaluation.identity.weights_fingerprint is not None:
+        return "(finished before; --no-resume plays it again)"
+    when = (evaluation.folder.header() or {}).get("execution", {}).get("finished", "earlier")
+    return (
+        f"(finished before, {when}; whether the server's weights are still the same cannot be "
+        "seen: --no-resume asks it again)"
+    )
 
 
 @contextmanager

@@ -50,6 +50,9 @@ def sweep(
     max_new_tokens: Annotated[int | None, typer.Option(help="Tokens a response.")] = None,
     limit: Annotated[int | None, typer.Option(help="The first N pairs of each split.")] = None,
     seed: Annotated[int, typer.Option(help="The seed of sampling.")] = 0,
+    cache: Annotated[
+        str | None, typer.Option(help="A folder of responses that are kept across runs.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False,
 ) -> None:
     """Score every checkpoint of training runs, and their base: the scaling curve.
@@ -63,7 +66,7 @@ def sweep(
 
     if ray:
         raise UsageError("--ray: sweeps over a Ray cluster are not there yet; use --workers")
-    options = load_options(model_args, device, dtype, batch_size, chat_template, None)
+    options = load_options(model_args, device, dtype, batch_size, chat_template, None, cache)
     from genbench.sweep import Scoring, plan_sweep, play_sweep, sweep_rows
     from genbench.yamlfile import assigned
 

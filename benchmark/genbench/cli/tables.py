@@ -13,12 +13,15 @@ if TYPE_CHECKING:
     from genbench.results import (
         DifferenceResult,
         GeneralizationResult,
+        MinimumDetectable,
         Rate,
         Results,
         SplitResult,
+        StepsGap,
     )
 
 _WIDTH = 118
+_IMAGES_LISTED = 3
 
 
 def percent(value: float | None) -> str:
@@ -85,6 +88,9 @@ def print_results(
         console.print()
         for table in _fitting(console, [_attempts(results)], [_attempts_down(results)]):
             console.print(table)
+    if any(split.steps for split in results.splits.values()):
+        console.print()
+        console.print(_steps(results))
     if results.settings["samples"] > 1:
         console.print()
         console.print(_samples(results))
@@ -220,6 +226,36 @@ def _checks_in_two(results: Results) -> list[Table]:
     return [table]
 
 
+def _steps(results: Results) -> Table:
+    """First attempts by step, all together and by kind, a line a split and kind."""
+    table = _columns("steps", "n", "right at first (95% CI)", "chance", "every attempt")
+    for name, split in results.splits.items():
+        if split.steps is None:
+            continue
+        every = percent(split.steps.every_attempt.value)
+        for kind, found, attempts in (
+            ("", split.steps, every),
+            *((f", {kind}", found, "") for kind, found in split.steps.kinds.items()),
+        ):
+            number = str(found.accuracy.n)
+            cells = (number, rate(found.accuracy), percent(found.chance), attempts)
+            table.add_row(f"{name}{kind}", *cells)
+    return table
+
+
+def _step_gaps(found: StepsGap) -> list[tuple[str, str]]:
+    """The rows of one OOD split, by step."""
+    if found.gap is None:
+        return [("gap by step", f"- ({found.reason})")]
+    rows = [("gap by step", difference(found.gap))]
+    rows += [(f"  {kind}", difference(gap)) for kind, gap in (found.kinds or {}).items()]
+    if found.chance_gap is not None:
+        rows.append(("  of chance", f"{100 * found.chance_gap:+.2f} pp"))
+    if found.mde is not None:
+        rows.append(("  detectable", _detectable(found.mde)))
+    return rows
+
+
 def _samples(results: Results) -> Table:
     """pass@k (any of k samples right) and pass^k (all of k) of every split."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
@@ -263,6 +299,8 @@ def _print_generalization(
             else f"- ({found.stickiness_reason})",
         )
     )
+    if found.steps is not None:
+        rows += _step_gaps(found.steps)
     if found.rule_readings:
         total = sum(found.rule_readings.values())
         shares = ", ".join(
@@ -275,16 +313,7 @@ def _print_generalization(
         )
         rows.append(("rule's symbols read", f"{shares} (n={total} readings)"))
     if found.mde:
-        given = (
-            f"at the run's discordance {found.mde.discordance:.2f}, "
-            f"design effect {found.mde.design_effect:.1f}"
-        )
-        value = (
-            f"none can be told {given}: the run is too small"
-            if found.mde.value is None
-            else f"{100 * found.mde.value:.1f} pp with 80% power {given}"
-        )
-        rows.append(("detectable gap", value))
+        rows.append(("detectable gap", _detectable(found.mde)))
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
     for row in rows:
         table.add_row(*row)
@@ -292,10 +321,31 @@ def _print_generalization(
     console.print(table)
 
 
+def _detectable(mde: MinimumDetectable) -> str:
+    given = f"at the run's discordance {mde.discordance:.2f}, design effect {mde.design_effect:.1f}"
+    if mde.value is None:
+        return f"none can be told {given}: the run is too small"
+    return f"{100 * mde.value:.1f} pp with 80% power {given}"
+
+
 def _retention(found: GeneralizationResult, name: str) -> str:
     if found.retention is None:
         return f"- ({found.retention_reason})"
     return f"{rate(found.retention)} of the success on id is left on {name}"
+
+
+def _images(results: Results) -> str:
+    """What the images of a run became for the model; empty where it was shown none."""
+    sizes = results.sampling.get("images", {}).get("sizes", [])
+    shown = []
+    for one in sizes[:_IMAGES_LISTED]:
+        become = "other pixels"
+        if "processed_width" in one:
+            tiles = f"{one['tiles']} of " if one["tiles"] > 1 else ""
+            become = f"{tiles}{one['processed_width']} x {one['processed_height']}"
+        shown.append(f"{one['width']} x {one['height']} as {become}, {one['tokens']} tokens")
+    more = len(sizes) - len(shown)
+    return "; ".join([*shown, *([f"and {more} more sizes"] if more else [])])
 
 
 def _print_footer(console: Console, results: Results, folder: Path | None) -> None:
@@ -327,6 +377,8 @@ def _print_footer(console: Console, results: Results, folder: Path | None) -> No
             f"{count} of {results.splits[name].n} {name}" for name, count in may.items()
         )
         notes.insert(1, f"train/test overlap: recipes may train on {listed} problems")
+    if images := _images(results):
+        notes.append(f"images: {images}")
     notes += [f"warning: {warning}" for warning in results.warnings]
     if folder is not None:
         notes.append(f"run folder: {folder}")

@@ -86,12 +86,15 @@ def check(name: _Name, assign: TaskSet = None) -> None:
         task.check_instances()
         for split in task.splits.values():
             sample = split.instances()[:_CHECKED]
-            right = {kind: _agent_score(task, kind, sample) for kind in task.environment.agents}
-            _check_scores(split, right, len(sample))
+            kinds = task.environment.agents
+            right = {kind: _agent_score(task, kind, sample) for kind in kinds}
+            asked = len(_states(task, sample))
+            _check_scores(split, right, asked)
             listed = ", ".join(f"{kind} {count}" for kind, count in right.items())
+            steps = "" if asked == len(sample) else f" states of {len(sample)}"
             typer.echo(
                 f"{protocol}/{split.name}: {len(split.instances())} instances; "
-                f"right of {len(sample)}: {listed}"
+                f"right of {asked}{steps}: {listed}"
             )
 
 
@@ -155,29 +158,40 @@ def _saved(task: Task, samples: Sequence[Instance], folder: str) -> dict[str, li
 
 
 def _agent_score(task: Task, kind: str, sample: Sequence[Instance]) -> int:
-    """How many an agent has right. Raises TaskError for a verdict that a run could not store."""
-    from genbench.errors import TaskError
-    from genbench.records import verdict_json
+    """How many an agent has right, of all states of the sample. Raises TaskError for a verdict
+    that a run could not store."""
     from genbench.task import derive_seed
 
     agent = task.environment.agent(kind, task.training_split)
     right = 0
-    for instance in sample:
-        answer = agent.respond(instance, task.messages(instance), derive_seed(instance.id))
-        verdict = task.verify(instance, answer)
-        where = f"the verdict on agent:{kind}'s answer to {instance.id}"
-        if verdict.outcome not in task.environment.outcomes:
-            raise TaskError(
-                f"{where} has the outcome '{verdict.outcome}', which the environment does not list"
-            )
-        try:
-            json.dumps(verdict_json(verdict), allow_nan=False)
-        except (TypeError, ValueError) as error:
-            raise TaskError(f"{where} does not hold JSON values: {error}") from None
-        if kind == "oracle" and not verdict.correct:
-            raise TaskError(f"the oracle's answer to {instance.id} is judged {verdict.outcome}")
-        right += verdict.correct
+    for state in _states(task, sample):
+        answer = agent.respond(state, task.messages(state), derive_seed(state.id))
+        right += _checked_verdict(task, kind, state, answer)
     return right
+
+
+def _states(task: Task, sample: Sequence[Instance]) -> list[Instance]:
+    return [state for instance in sample for state in task.environment.states(instance)]
+
+
+def _checked_verdict(task: Task, kind: str, state: Instance, answer: str) -> bool:
+    """Whether an answer is right. Raises TaskError for a verdict that a run could not store."""
+    from genbench.errors import TaskError
+    from genbench.records import verdict_json
+
+    verdict = task.verify(state, answer)
+    where = f"the verdict on agent:{kind}'s answer to {state.id}"
+    if verdict.outcome not in task.environment.outcomes:
+        raise TaskError(
+            f"{where} has the outcome '{verdict.outcome}', which the environment does not list"
+        )
+    try:
+        json.dumps(verdict_json(verdict), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise TaskError(f"{where} does not hold JSON values: {error}") from None
+    if kind == "oracle" and not verdict.correct:
+        raise TaskError(f"the oracle's answer to {state.id} is judged {verdict.outcome}")
+    return verdict.correct
 
 
 def _check_scores(split: Split, right: Mapping[str, int], n: int) -> None:

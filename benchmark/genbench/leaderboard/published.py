@@ -25,6 +25,8 @@ FILES = (RUN, EPISODES, RESULTS)
 RECORD_SCHEMA_VERSION = 1
 STAGING = ".publishing-"
 _KEPT = (".gitattributes", ".gitignore", ".gitkeep", "README.md")  # may lie beside the runs
+PAGES = "reproduction"
+"""The folder beside the runs that holds pages of `genbench reproduce`; no model is called so."""
 
 
 class Record(BaseModel):
@@ -84,9 +86,7 @@ def survey(root: Path) -> tuple[list[Path], list[str]]:
         below: list[Path] = []
         for folder in level:
             entries = [
-                path
-                for path in sorted(folder.iterdir())
-                if not (depth == 0 and path.name in _KEPT and path.is_file())
+                path for path in sorted(folder.iterdir()) if not (depth == 0 and _is_kept(path))
             ]
             if not entries and folder != root:
                 strays.append(f"{folder} is an empty folder: delete it")
@@ -100,6 +100,13 @@ def survey(root: Path) -> tuple[list[Path], list[str]]:
                     below.append(path)
         level = below
     return level, strays
+
+
+def _is_kept(path: Path) -> bool:
+    """Whether it may lie beside the runs, and is none."""
+    if path.name == PAGES:
+        return path.is_dir() and not path.is_symlink()
+    return path.name in _KEPT and path.is_file()
 
 
 def published_folders(root: Path) -> list[Path]:

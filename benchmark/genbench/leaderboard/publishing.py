@@ -19,6 +19,7 @@ from genbench.leaderboard.eligibility import refusals
 from genbench.leaderboard.naming import public
 from genbench.leaderboard.published import (
     FILES,
+    PAGES,
     STAGING,
     VERIFICATION,
     Published,
@@ -83,6 +84,11 @@ def add(
     results, header = _finished(run)
     _check_task(results, header)
     results, header = public(results, header, name)
+    if place_of(results).split("/")[0] == PAGES:
+        raise UsageError(
+            f"{root / PAGES} is kept for pages of reproductions: call the checkpoint otherwise "
+            "(--name)"
+        )
     # What costs nothing to see is said before episodes are played again.
     taken, refused = _taken_by(boards, results, "regenerated" if regenerate else "rescored")
     older = _older(results, root)

@@ -40,8 +40,8 @@ class RankMetric:
 
     def score(self, episode: EpisodeRecord) -> float:
         if self.strict:
-            verdict = episode.turns[0].verdict
-            return float(verdict.correct and verdict.strict)
+            strict = all(turn.verdict.strict for turn in episode.turns if turn.attempt == 1)
+            return float(episode.solved_within(1) and strict)
         return float(episode.solved_within(self.attempts) if self.attempts else episode.solved)
 
 

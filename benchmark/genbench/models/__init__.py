@@ -15,9 +15,11 @@ GROUP = "genbench.backends"
 _BUILT_IN = {
     "hf": "genbench.models.hf:HFBackend",
     "agent": "genbench.models.scripted:AgentBackend",
+    "api": "genbench.models.api:ApiBackend",
 }
 _LM_EVAL = "lm-eval:"
 _DEMO = "demo/"
+_API = "api:"
 
 
 def find_backend(model: str, backend: str | None = None) -> Backend:
@@ -29,6 +31,8 @@ def find_backend(model: str, backend: str | None = None) -> Backend:
     if backend is None:
         if model.startswith("agent:"):
             backend = "agent"
+        elif model.startswith(_API):
+            backend = "api"
         elif model.startswith(_LM_EVAL):
             backend = model
         else:
@@ -72,6 +76,8 @@ def demo_checkpoints() -> dict[str, Path]:
 
 def identify(model: str, backend: Backend, options: LoadOptions) -> Identity:
     """What the checkpoint is. Raises ModelError or UsageError before anything is loaded."""
+    if not backend.reads_folders:
+        return backend.identify(model, options)
     if f"{_DEMO}{model}" in demo_checkpoints() and not Path(model).is_dir():
         raise ModelError(f"there is no directory {model}; did you mean '{_DEMO}{model}'?")
     if not model.startswith(_DEMO) or Path(model).is_dir():

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,13 @@ from genbench.errors import ModelError
 TRAINING_RECORD = "genbench_training.json"
 _PICKLES = ("pytorch_model*.bin", "*.pt", "*.pth", "*.ckpt")
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
+# Settings of the image processor: the first file that has them is the one that transformers reads.
+_PROCESSORS = ("processor_config.json", "preprocessor_config.json")
+#: what a checkpoint that reads images has beside its weights and its tokenizer
+PROCESSOR_FILES = (*_PROCESSORS, "video_preprocessor_config.json", "chat_template.json")
+# What a config.json has where a model sees, and how the classes of such models end.
+_VISION = ("vision_config", "vq_config")
+_IMAGE_TEXT = ("ForConditionalGeneration", "ForImageTextToText", "ForVisionText2Text")
 _MAX_HEADER = 100_000_000  # the limit of the safetensors format
 
 
@@ -58,8 +65,11 @@ def weight_files(folder: Path, *, allow_pickle: bool) -> list[Path]:
     )
 
 
-def check_causal_lm(folder: Path, *, trust_remote_code: bool) -> dict[str, Any]:
-    """The checkpoint's configuration, after refusing what cannot be used as a causal LM."""
+def check_model(folder: Path, *, trust_remote_code: bool) -> dict[str, Any]:
+    """The checkpoint's configuration, after refusing what does not answer a prompt with text.
+
+    What is left is a causal language model, or an image-text-to-text model (`reads_images`).
+    """
     if not (folder / "config.json").is_file():
         if (folder / "adapter_config.json").is_file():
             raise ModelError(
@@ -76,22 +86,103 @@ def check_causal_lm(folder: Path, *, trust_remote_code: bool) -> dict[str, Any]:
     if (folder / "generation_config.json").is_file():
         read_json(folder / "generation_config.json")  # transformers passes over a broken one
     architectures = config.get("architectures") or []
-    if architectures and not any("CausalLM" in str(a) or "LMHead" in str(a) for a in architectures):
+    causal = not architectures or any(
+        "CausalLM" in str(name) or "LMHead" in str(name) for name in architectures
+    )
+    if not causal and not reads_images(config):
         raise ModelError(
-            f"{folder} is not a causal language model: its config.json names {architectures[0]}"
+            f"{folder} is not a causal language model, nor an image-text-to-text model: its "
+            f"config.json names {architectures[0]}"
         )
     if not any((folder / name).is_file() for name in _TOKENIZERS):
         raise ModelError(
             f"{folder} has no tokenizer (none of {', '.join(_TOKENIZERS)}); save the tokenizer "
             "beside the weights"
         )
-    pad, size = config.get("pad_token_id"), config.get("vocab_size")
+    text = config.get("text_config")
+    text = text if isinstance(text, dict) else config
+    pad, size = text.get("pad_token_id"), text.get("vocab_size")
     if isinstance(pad, int) and isinstance(size, int) and pad >= size:
         raise ModelError(
             f"{folder}/config.json names the padding token {pad}, but the model has a vocabulary "
             f"of {size} tokens: the tokenizer of another model may have come to these weights"
         )
     return config
+
+
+def reads_images(config: Mapping[str, Any]) -> bool:
+    """Whether a config.json is that of an image-text-to-text model."""
+    if "AutoModelForImageTextToText" in (config.get("auto_map") or {}):
+        return True
+    names = [str(name) for name in config.get("architectures") or []]
+    return any(key in config for key in _VISION) and any(
+        name.endswith(_IMAGE_TEXT) for name in names
+    )
+
+
+def image_processor(folder: Path) -> dict[str, Any] | None:
+    """The stored settings of the image processor, None where there are none.
+
+    Raises ModelError where they cannot be read, or do not name their class: transformers would
+    take the usual one of the architecture, whose pictures may be others.
+    """
+    found: Any = None
+    for name in _PROCESSORS:
+        if (folder / name).is_file():
+            content = read_json(folder / name)
+            found = content.get("image_processor") if name == "processor_config.json" else content
+            if found is not None:
+                break
+    if found is None:
+        return None
+    where = f"{folder / name}"
+    if not isinstance(found, dict):
+        raise ModelError(f"{where}: its image_processor is no JSON object")
+    named = any(found.get(key) for key in ("image_processor_type", "feature_extractor_type"))
+    if not named and "AutoImageProcessor" not in (found.get("auto_map") or {}):
+        raise ModelError(
+            f"{where} does not say which image processor it is of (image_processor_type); save the "
+            "processor anew beside the weights, or copy its files again"
+        )
+    return found
+
+
+def has_chat_template(folder: Path) -> bool:
+    """Whether the tokenizer or the processor comes with a chat template. Raises ModelError."""
+    if (folder / "chat_template.jinja").is_file():
+        return True
+    return any(
+        (folder / name).is_file() and bool(read_json(folder / name).get("chat_template"))
+        for name in ("chat_template.json", "processor_config.json", "tokenizer_config.json")
+    )
+
+
+def cannot_see(folder: Path, config: Mapping[str, Any], *, template_needed: bool) -> str | None:
+    """Why images cannot be shown to a checkpoint, None where they can. Raises ModelError."""
+    if not reads_images(config):
+        kind = next(iter(config.get("architectures") or []), "a language model")
+        return f"it is {kind}, a model of text; an image-text-to-text checkpoint is needed"
+    if image_processor(folder) is None:
+        return (
+            f"{folder} has no image processor (preprocessor_config.json or processor_config.json); "
+            "save the processor beside the weights"
+        )
+    if template_needed and not has_chat_template(folder):
+        return (
+            f"{folder} has no chat template, which says where images stand in a prompt; save one "
+            "beside the weights (chat_template.jinja), or write its image token into plain text "
+            "with --chat-template off"
+        )
+    return None
+
+
+def processor_files(folder: Path) -> dict[str, str]:
+    """File -> SHA-256, of those that decide what becomes of an image."""
+    return {
+        name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        for name in _PROCESSORS
+        if (folder / name).is_file()
+    }
 
 
 def _digest(paths: Iterable[Path]) -> str:

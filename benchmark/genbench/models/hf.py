@@ -2,19 +2,23 @@
 
 Directly, because the layers above it drop finish reasons, token counts and per-request seeds.
 Only the end and padding tokens are taken from a checkpoint's `generation_config.json`; what else
-it asks for is recorded and ignored, so greedy means greedy.
+it asks for is recorded and ignored, so greedy means greedy. Models of text and models that are
+shown images differ in how their prompts are made (`prompts`), and in nothing else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from genbench.errors import ModelError, UsageError
+from genbench.errors import ModelError
 from genbench.models import files
+from genbench.models import processor as processors
 from genbench.models.decoding import Decoder, StopStrings
+from genbench.models.hub import local_folder
+from genbench.models.images import Images
 from genbench.models.interface import (
     Backend,
     BatchedModel,
@@ -24,7 +28,9 @@ from genbench.models.interface import (
     Request,
     Response,
 )
-from genbench.models.rendering import Renderer
+from genbench.models.options import flag, resolve_device, resolve_dtype
+from genbench.models.prompts import ImagePrompts, Inputs, Prompt, TextPrompts
+from genbench.models.rendering import ImageRenderer, Renderer
 from genbench.models.sampling import RowSampler, ThinkingBudget
 from genbench.models.transformer import (
     check_complete,
@@ -34,100 +40,22 @@ from genbench.models.transformer import (
     out_of_memory,
     quieten,
 )
-from genbench.thinking import CLOSE, OPEN
+from genbench.task import Task
+from genbench.thinking import CLOSE
 
-DTYPES = ("auto", "float32", "bfloat16", "float16")
-_BATCH = {"cpu": 128, "cuda": 256}
-
-
-def flag(arguments: Mapping[str, str], name: str) -> bool:
-    """A true/false model argument. Raises UsageError for another value."""
-    value = str(arguments.get(name, "false")).lower()
-    if value not in ("true", "false"):
-        raise UsageError(f"--model-args {name}: true or false, not '{value}'")
-    return value == "true"
-
-
-def resolve_device(name: str) -> str:
-    """`auto` -> `cuda` where there is one, else `cpu`. Raises UsageError."""
-    import torch
-
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    kind, colon, number = name.partition(":")
-    counted = {"cuda": torch.cuda, "mps": torch.mps, "xpu": torch.xpu}
-    numbered = not colon or (number.isascii() and number.isdigit())
-    if (kind != "cpu" and kind not in counted) or not numbered:
-        raise UsageError(f"--device: cpu, cuda, cuda:N, mps or xpu, not '{name}'")
-    if kind in counted:
-        count = counted[kind].device_count()
-        if count == 0:
-            raise UsageError(
-                f"--device {name}: torch sees no {kind.upper()} device here; use --device cpu"
-            )
-        if number and int(number) >= count:
-            raise UsageError(
-                f"--device {name}: the last {kind.upper()} device here is {kind}:{count - 1}"
-            )
-    return name
-
-
-def resolve_dtype(name: str, device: str) -> str:
-    """`auto` -> float32 on a CPU (exact whatever the batch), bfloat16 elsewhere."""
-    if name not in DTYPES:
-        raise UsageError(f"--dtype: one of {', '.join(DTYPES)}, not '{name}'")
-    if name != "auto":
-        return name
-    return "float32" if device == "cpu" else "bfloat16"
-
-
-def _hub_folder(name: str, revision: str | None, allow_pickle: bool) -> tuple[Path, str]:
-    """The local snapshot of a hub id, and its commit. Raises ModelError."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    patterns = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt", "*.py"]
-    if allow_pickle:
-        patterns.append("*.bin")
-    try:
-        folder = Path(
-            snapshot_download(
-                name, revision=revision, allow_patterns=patterns, ignore_patterns=["*/*"]
-            )
-        )
-    except HFValidationError:
-        raise ModelError(
-            f"there is no model '{name}': no such directory, and no valid hub id"
-        ) from None
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise ModelError(
-            f"there is no model '{name}': no such directory, and the hub has not given it "
-            f"({files.brief(error)}). A local checkpoint is given by its directory"
-        ) from None
-    return folder, folder.name
-
-
-def local_folder(
-    name: str, revision: str | None, *, allow_pickle: bool = False
-) -> tuple[Path, str | None]:
-    """The checkpoint's folder and, for a hub id, its commit. Raises ModelError."""
-    if not name.strip():
-        raise ModelError("the model's name is empty: give a directory or a hub id")
-    path = Path(name).expanduser()
-    if path.is_dir():
-        return path, None
-    if path.exists():
-        raise ModelError(f"{name} is a file; a checkpoint is given by its directory")
-    if name.startswith((".", "/", "~")) or name.count("/") > 1:
-        raise ModelError(f"there is no directory {name}")
-    return _hub_folder(name, revision, allow_pickle)
+_BATCH = {"cpu": 128, "cuda": 256, "mps": 64, "xpu": 64}
+_BATCH_WITH_IMAGES = {"cpu": 16, "cuda": 32, "mps": 16, "xpu": 16}
 
 
 class HFBackend(Backend):
-    """Causal language models in the Hugging Face format: a directory or a hub id."""
+    """Causal language models and image-text-to-text models in the Hugging Face format: a
+    directory or a hub id."""
 
     name = "hf"
-    arguments = ("revision", "trust_remote_code", "allow_pickle", "attn_implementation")
+    arguments = (
+        *("revision", "trust_remote_code", "allow_pickle", "attn_implementation"),
+        *processors.ARGUMENTS,
+    )
 
     def identify(self, name: str, options: LoadOptions) -> Identity:
         self.check_arguments(options)
@@ -136,7 +64,11 @@ class HFBackend(Backend):
         folder, commit = local_folder(
             name, options.arguments.get("revision"), allow_pickle=allow_pickle
         )
-        files.check_causal_lm(folder, trust_remote_code=trust)
+        config = files.check_model(folder, trust_remote_code=trust)
+        cannot_see = files.cannot_see(
+            folder, config, template_needed=options.chat_template != "off"
+        )
+        processors.check_arguments(options.arguments, cannot_see)
         weights = files.weight_files(folder, allow_pickle=allow_pickle)
         parameters = files.parameter_count(weights)
         of_weights, of_files = files.fingerprints(folder, weights)
@@ -149,6 +81,7 @@ class HFBackend(Backend):
             parameters=parameters,
             training=files.training_record(folder),
             location=str(folder),
+            cannot_see=cannot_see,
         )
 
     def precision(self, options: LoadOptions) -> str:
@@ -159,27 +92,24 @@ class HFBackend(Backend):
 
 
 class HFModel(BatchedModel):
-    """A causal language model in memory."""
+    """A language model in memory, of text or of images and text."""
 
     def __init__(self, folder: Path, options: LoadOptions) -> None:
         import torch
-        from transformers import AutoModelForCausalLM, AutoTokenizer
 
         quieten()
         self.device = resolve_device(options.device)
         self.dtype = resolve_dtype(options.dtype, self.device)
-        super().__init__(options.batch_size or _BATCH.get(self.device.split(":")[0], 64))
-        trust = flag(options.arguments, "trust_remote_code")
-        with loading(f"the tokenizer of {folder}"):
-            self.tokenizer = AutoTokenizer.from_pretrained(
-                folder, trust_remote_code=trust, padding_side="left"
-            )
-        self._renderer = Renderer(self.tokenizer, options.chat_template)
+        reads_images = files.reads_images(files.read_json(folder / "config.json"))
+        usual = (_BATCH_WITH_IMAGES if reads_images else _BATCH)[self.device.partition(":")[0]]
+        super().__init__(options.batch_size or usual)
+        make = _image_prompts if reads_images else _text_prompts
+        self.tokenizer, self._prompts = make(folder, options)
         with loading(str(folder)):
-            self._model, found = AutoModelForCausalLM.from_pretrained(
+            self._model, found = _model_class(reads_images).from_pretrained(
                 folder,
                 dtype=getattr(torch, self.dtype),
-                trust_remote_code=trust,
+                trust_remote_code=flag(options.arguments, "trust_remote_code"),
                 use_safetensors=None if flag(options.arguments, "allow_pickle") else True,
                 attn_implementation=options.arguments.get("attn_implementation"),
                 ignore_mismatched_sizes=True,  # refused below, with their names
@@ -203,62 +133,80 @@ class HFModel(BatchedModel):
 
     # -- requests -------------------------------------------------------------------------------
 
+    def start(self, task: Task) -> None:
+        self._prompts.start()
+
     def submit(self, requests: Sequence[Request]) -> None:
         for request in requests:
+            self._prompts.look(request)
             if request.turn == 0:
-                self._check_context(len(self._prompt(request).ids), request)
+                self._check(request)
         super().submit(requests)
 
-    def _prompt(self, request: Request) -> _Prompt:
-        text = self._renderer.text(request.messages)
-        prompt = _Prompt(request, self._renderer.ids(text), text.rstrip().endswith(OPEN))
+    def _check(self, request: Request) -> None:
+        """Raise ModelError where a first prompt cannot be answered at full length."""
+        prompt = self._prompt(request)
+        size = self._prompts.length(prompt)
+        if self._context is not None and size + request.max_new_tokens > self._context:
+            images = f" (with those of its images: {len(prompt.images)})" if prompt.images else ""
+            raise ModelError(
+                f"the context of this checkpoint ({self._context} tokens) is too short: the "
+                f"prompt of {request.episode} has {size} tokens{images} and --max-new-tokens asks "
+                f"for {request.max_new_tokens} more"
+            )
+
+    def _prompt(self, request: Request) -> Prompt:
+        prompt = self._prompts.prompt(request)
         check_vocabulary(prompt.ids, self._model)
         return prompt
 
-    def _check_context(self, prompt: int, request: Request) -> None:
-        if self._context is not None and prompt + request.max_new_tokens > self._context:
-            raise ModelError(
-                f"the context of this checkpoint ({self._context} tokens) is too short: the "
-                f"prompt of {request.episode} has {prompt} tokens and --max-new-tokens asks for "
-                f"{request.max_new_tokens} more"
-            )
-
     def rendered(self, request: Request) -> Mapping[str, Any]:
-        text = self._renderer.text(request.messages)
-        return {
-            "text": text,
-            "ids": self._renderer.ids(text),
-            "chat_template": self._renderer.uses_template,
-        }
+        return self._prompts.rendered(request)
+
+    def prompt_key(self, request: Request) -> str:
+        return self._prompt(request).text
 
     def generate(self, batch: Sequence[Request]) -> Sequence[Response]:
-        return self._answers([self._prompt(request) for request in batch])
+        prompts = [self._prompt(request) for request in batch]
+        # Some processors take no batch in which some prompts have images and others have none.
+        shown = [place for place, prompt in enumerate(prompts) if prompt.images]
+        plain = [place for place, prompt in enumerate(prompts) if not prompt.images]
+        return self._in_parts(prompts, [shown, plain])
 
-    def _answers(self, batch: Sequence[_Prompt]) -> list[Response]:
+    def _in_parts(self, batch: Sequence[Prompt], parts: Sequence[Sequence[int]]) -> list[Response]:
+        """The answers in the order of the batch; its parts, places in it, are asked one by one."""
+        answers: dict[int, Response] = {}
+        for part in filter(None, parts):
+            found = self._answers([batch[place] for place in part])
+            answers |= dict(zip(part, found, strict=True))
+        return [answers[place] for place in range(len(batch))]
+
+    def _answers(self, batch: Sequence[Prompt]) -> list[Response]:
         """One batch through the model; halved where the memory does not hold it."""
-        import torch
-
         limit = batch[0].request.max_new_tokens
-        rooms = [self._room(prompt) for prompt in batch]
+        rooms = [self._room(limit, self._prompts.length(prompt)) for prompt in batch]
         if min(rooms) < limit and len(batch) > 1:
             # A long conversation must not shorten its neighbours' answers: it is asked alone.
-            alone = [i for i, one in enumerate(rooms) if one < limit]
-            rest = [i for i in range(len(batch)) if i not in alone]
-            answers = {i: self._answers([batch[i]])[0] for i in alone}
-            together = self._answers([batch[i] for i in rest]) if rest else []
-            answers |= dict(zip(rest, together, strict=True))
-            return [answers[i] for i in range(len(batch))]
+            alone = [[place] for place, room in enumerate(rooms) if room < limit]
+            rest = [place for place, room in enumerate(rooms) if room == limit]
+            return self._in_parts(batch, [*alone, rest])
         if rooms[0] < 1:  # the conversation fills the context: nothing can be said
-            return [Response("", "length", len(batch[0].ids), 0, 0.0)]
+            return [Response("", "length", self._prompts.length(batch[0]), 0, 0.0)]
         try:
             return self._generate(batch, rooms[0])
-        except (torch.OutOfMemoryError, RuntimeError) as error:
+        except (RuntimeError, MemoryError) as error:
             if not out_of_memory(error):
                 raise
+        return self._halved(batch)
+
+    def _halved(self, batch: Sequence[Prompt]) -> list[Response]:
+        import torch
+
         if len(batch) == 1:
+            smaller = ", smaller images (--model-args)" if batch[0].images else ""
             raise ModelError(
                 f"one prompt alone does not fit in the memory of {self.device}: use a smaller "
-                "--dtype, fewer --max-new-tokens or another device"
+                f"--dtype, fewer --max-new-tokens{smaller} or another device"
             )
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
@@ -266,19 +214,16 @@ class HFModel(BatchedModel):
         self._halvings.append(len(batch))
         return [*self._answers(batch[:middle]), *self._answers(batch[middle:])]
 
-    def _room(self, prompt: _Prompt) -> int:
+    def _room(self, limit: int, length: int) -> int:
         """How many tokens can be generated: the request's limit, or what the context leaves."""
-        limit = prompt.request.max_new_tokens
-        return limit if self._context is None else min(limit, self._context - len(prompt.ids))
+        return limit if self._context is None else min(limit, self._context - length)
 
-    def _generate(self, batch: Sequence[_Prompt], room: int) -> list[Response]:
+    def _generate(self, batch: Sequence[Prompt], room: int) -> list[Response]:
         import torch
         from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteriaList
 
-        every = [prompt.ids for prompt in batch]
-        longest = max(len(ids) for ids in every)
-        padded = torch.tensor([[self._kept.pad] * (longest - len(ids)) + ids for ids in every])
-        mask = torch.tensor([[0] * (longest - len(ids)) + [1] * len(ids) for ids in every])
+        inputs = self._prompts.inputs(batch, self._kept.pad)
+        longest = max(inputs.lengths)
         sampler = RowSampler(
             [prompt.request for prompt in batch],
             longest,
@@ -292,10 +237,11 @@ class HFModel(BatchedModel):
             eos_token_id=self._kept.ends or None,
             pad_token_id=self._kept.pad,
         )
-        with torch.inference_mode():
+        ids, others = self._on_device(inputs)
+        with torch.inference_mode(), _fitting(batch):
             output = self._model.generate(
-                padded.to(self.device),
-                attention_mask=mask.to(self.device),
+                ids,
+                **others,
                 generation_config=settings,
                 logits_processor=LogitsProcessorList([sampler]),
                 stopping_criteria=StoppingCriteriaList(
@@ -307,12 +253,22 @@ class HFModel(BatchedModel):
             Response(
                 text=answer.text,
                 finish_reason=answer.finish_reason,
-                prompt_tokens=len(ids),
+                prompt_tokens=length,
                 generated_tokens=answer.tokens,
                 logprob=round(sampler.logprob(number, answer.tokens), 4),
             )
-            for number, (ids, answer) in enumerate(zip(every, answers, strict=True))
+            for number, (length, answer) in enumerate(zip(inputs.lengths, answers, strict=True))
         ]
+
+    def _on_device(self, inputs: Inputs) -> tuple[Any, dict[str, Any]]:
+        """Token ids, and the other tensors; pixels in the model's precision."""
+        moved = {
+            name: tensor.to(
+                self.device, self._model.dtype if tensor.is_floating_point() else tensor.dtype
+            )
+            for name, tensor in inputs.tensors.items()
+        }
+        return moved.pop("input_ids"), moved
 
     # -- what is recorded -----------------------------------------------------------------------
 
@@ -331,8 +287,8 @@ class HFModel(BatchedModel):
     def sampling(self) -> Mapping[str, Any]:
         return {
             "end_token_ids": list(self._kept.ends),
-            "chat_template": self._renderer.uses_template,
             "ignored_from_generation_config": dict(self._kept.ignored),
+            **self._prompts.recorded(),
         }
 
     def events(self) -> Mapping[str, Any]:
@@ -340,10 +296,56 @@ class HFModel(BatchedModel):
         return {"halved_batches": self._halvings}
 
 
-@dataclass(frozen=True)
-class _Prompt:
-    """A request's token ids, and whether they end with an open thinking block."""
+def _text_prompts(folder: Path, options: LoadOptions) -> tuple[Any, TextPrompts]:
+    """The tokenizer of a model of text, and its prompts. Raises ModelError."""
+    tokenizer = _tokenizer(folder, options)
+    return tokenizer, TextPrompts(Renderer(tokenizer, options.chat_template))
 
-    request: Request
-    ids: list[int]
-    opened: bool
+
+def _image_prompts(folder: Path, options: LoadOptions) -> tuple[Any, TextPrompts]:
+    """As `_text_prompts`, of an image-text-to-text model: by its processor, where it has one."""
+    from transformers import AutoConfig
+
+    if files.image_processor(folder) is None:
+        tokenizer = _tokenizer(folder, options)
+        return tokenizer, TextPrompts(ImageRenderer(tokenizer, options.chat_template))
+    with loading(f"the configuration of {folder}"):
+        config = AutoConfig.from_pretrained(
+            folder, trust_remote_code=flag(options.arguments, "trust_remote_code")
+        )
+    if getattr(config, "is_encoder_decoder", False):
+        raise ModelError(f"{folder} is an encoder-decoder model, which answers no chat")
+    processor = processors.load_processor(folder, config, options.arguments)
+    renderer = ImageRenderer(processor, options.chat_template)
+    return processor.tokenizer, ImagePrompts(processor, renderer, folder, Images())
+
+
+def _tokenizer(folder: Path, options: LoadOptions) -> Any:
+    from transformers import AutoTokenizer
+
+    with loading(f"the tokenizer of {folder}"):
+        return AutoTokenizer.from_pretrained(
+            folder,
+            trust_remote_code=flag(options.arguments, "trust_remote_code"),
+            padding_side="left",
+        )
+
+
+def _model_class(reads_images: bool) -> Any:
+    from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
+
+    return AutoModelForImageTextToText if reads_images else AutoModelForCausalLM
+
+
+@contextmanager
+def _fitting(batch: Sequence[Prompt]) -> Iterator[None]:
+    """A model that cannot take the pixels it is given says so in many ways: a ModelError."""
+    try:
+        yield
+    except (ValueError, RuntimeError) as error:
+        if not batch[0].images or out_of_memory(error):
+            raise
+        raise ModelError(
+            "the model refuses its images as the processor makes them; --model-args image_size, "
+            f"min_pixels and max_pixels change their size: {files.brief(error)}"
+        ) from error

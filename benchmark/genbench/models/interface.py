@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from genbench.errors import UsageError, closest
@@ -23,7 +24,8 @@ class Response:
 
     `finish_reason`: `stop` (an end token or a stop string), `length` (cut off at the token or
     context limit), `error` (no answer; `error` says why). Token counts and `logprob` (sum over
-    the generated tokens, natural logarithm, at temperature 1) are None where unknown.
+    the generated tokens, natural logarithm, at temperature 1) are None where unknown. `origin` is
+    what a server says with the answer of what gave it (`model`, `system_fingerprint`, `filter`).
     """
 
     text: str
@@ -32,6 +34,7 @@ class Response:
     generated_tokens: int | None = None
     logprob: float | None = None
     error: str | None = None
+    origin: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -62,8 +65,9 @@ class Identity:
     """What a checkpoint is, known before it is loaded.
 
     `weights_fingerprint` is the SHA-256 over its weight files, `files_fingerprint` over the other
-    files that decide an answer (configuration, tokenizer, chat template). `training` is the
-    content of its `genbench_training.json`, if it has one.
+    files that decide an answer (configuration, tokenizer, chat template, image processor).
+    `training` is the content of its `genbench_training.json`, if it has one. `cannot_see` is a
+    clause that says why it cannot be shown images; None where it can, or where that is not known.
     """
 
     name: str
@@ -74,6 +78,7 @@ class Identity:
     parameters: int | None = None
     training: Mapping[str, Any] | None = None
     location: str | None = None
+    cannot_see: str | None = None
 
 
 def of_other_weights(training: Mapping[str, Any] | None, weights_fingerprint: str | None) -> bool:
@@ -84,7 +89,10 @@ def of_other_weights(training: Mapping[str, Any] | None, weights_fingerprint: st
 
 @dataclass(frozen=True)
 class LoadOptions:
-    """How a checkpoint is loaded; `arguments` are the backend's own (`--model-args`)."""
+    """How a checkpoint is loaded and asked; `arguments` are the backend's own (`--model-args`).
+
+    `cache` is the folder of responses that are kept across runs.
+    """
 
     device: str = "auto"
     dtype: str = "auto"
@@ -92,6 +100,7 @@ class LoadOptions:
     chat_template: Literal["auto", "on", "off"] = "auto"
     thinking_budget: int | None = None
     arguments: Mapping[str, str] = field(default_factory=dict)
+    cache: Path | None = None
 
 
 class Model(ABC):
@@ -111,6 +120,10 @@ class Model(ABC):
     def rendered(self, request: Request) -> Mapping[str, Any] | None:
         """The prompt text and token ids that a request becomes, where the backend knows them."""
         return None
+
+    def prompt_key(self, request: Request) -> Any:
+        """What of the rendered prompt decides an answer, its images apart, as JSON."""
+        return self.rendered(request)
 
     def execution(self) -> Mapping[str, Any]:
         """What may differ between machines: device, batch plan, versions."""
@@ -135,6 +148,10 @@ class Backend(ABC):
     seeds_requests: bool = True
     #: the names that `--model-args` may use; None: any
     arguments: tuple[str, ...] | None = ()
+    #: whether its models are checkpoints here: folders, hub ids, the bundled ones
+    reads_folders: bool = True
+    #: whether its answers follow from prompt, sampling and seed, so that they can be kept
+    caches: bool = True
 
     @abstractmethod
     def identify(self, name: str, options: LoadOptions) -> Identity:
@@ -147,6 +164,10 @@ class Backend(ABC):
     @abstractmethod
     def load(self, identity: Identity, options: LoadOptions) -> Model:
         """The loaded model. Raises ModelError."""
+
+    def deciding(self, options: LoadOptions) -> dict[str, str]:
+        """The model arguments that can change an answer: settings of the run."""
+        return dict(options.arguments)
 
     def check_arguments(self, options: LoadOptions) -> None:
         """Raise UsageError for a model argument that the backend does not know."""

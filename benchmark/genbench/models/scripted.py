@@ -46,6 +46,8 @@ class AgentBackend(Backend):
     """The reference agents, `agent:oracle` and its like."""
 
     name = "agent"
+    reads_folders = False
+    caches = False  # agents look at the instance
 
     def identify(self, name: str, options: LoadOptions) -> Identity:
         self.check_arguments(options)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from genbench.errors import ModelError
+from genbench.errors import GenbenchError, ModelError
 from genbench.models import files
 
 _KEPT = {
@@ -30,7 +30,7 @@ def loading(what: str) -> Iterator[None]:
     """A library's failure to load becomes a ModelError."""
     try:
         yield
-    except ModelError:
+    except GenbenchError:
         raise
     # The libraries raise what they like: tokenizers a bare Exception, safetensors one of its own.
     except Exception as error:
@@ -115,4 +115,6 @@ def out_of_memory(error: BaseException) -> bool:
     """Whether the device, or the machine, had no memory left."""
     import torch
 
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
+        "can't allocate memory" in str(error)
+    )

@@ -19,7 +19,7 @@ class Watch:
         self.kept = kept
         self._decoder = decoder
         self._generate = model.generate
-        self._rows: dict[tuple[int, ...], list[int]] = {}
+        self._rows: dict[tuple[int, ...], list[list[int]]] = {}
         model.generate = self._watched
 
     @classmethod
@@ -48,13 +48,15 @@ class Watch:
             **settings,
         )
         rows = output[:, input_ids.shape[1] :].tolist()
-        self._rows = {
-            tuple(prompt[mask.bool()].tolist()): row
-            for prompt, mask, row in zip(input_ids, attention_mask, rows, strict=True)
-        }
+        self._rows = {}
+        for prompt, mask, row in zip(input_ids, attention_mask, rows, strict=True):
+            # Two prompts with different images may have the same tokens.
+            self._rows.setdefault(tuple(prompt[mask.bool()].tolist()), []).append(row)
         return output
 
-    def answer(self, prompt: Sequence[int], stops: Sequence[str]) -> Answer | None:
-        """What the last batch made of a prompt."""
-        row = self._rows.get(tuple(prompt))
-        return None if row is None else self._decoder.answer(row, stops)
+    def answer(self, prompt: Sequence[int], text: str, stops: Sequence[str]) -> Answer | None:
+        """What the last batch made of a prompt, where it is said to be `text`."""
+        answers = [self._decoder.answer(row, stops) for row in self._rows.get(tuple(prompt), ())]
+        if not answers:
+            return None
+        return next((one for one in answers if one.text == text), answers[0])

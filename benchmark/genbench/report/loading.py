@@ -89,7 +89,8 @@ def load_groups(
 
 
 def _grouped(runs: Sequence[ReportRun]) -> list[list[ReportRun]]:
-    """One task and one way of sampling in a group; groups and runs in the order given.
+    """One task and one way of sampling in a group; tasks and runs in the order given, of a task
+    greedy runs first.
 
     How imported responses were drawn is not recorded: they stand with the runs of as many samples
     where these were drawn in one way alone, else among themselves.
@@ -108,7 +109,14 @@ def _grouped(runs: Sequence[ReportRun]) -> list[list[ReportRun]]:
         else:
             way = next(iter(known)) if len(known) == 1 else (IMPORTED,)
         groups.setdefault((*place, *way), []).append(run)
-    return list(groups.values())
+    tasks = list(dict.fromkeys(run.results.task.fingerprint for run in runs))
+
+    def order(group: list[ReportRun]) -> tuple[int, float, int]:
+        first = group[0]
+        settings = first.settings
+        return tasks.index(first.results.task.fingerprint), settings.temperature, settings.samples
+
+    return sorted(groups.values(), key=order)
 
 
 def _way(run: ReportRun) -> tuple[object, ...]:

@@ -15,18 +15,19 @@ from typing import Any
 import numpy as np
 
 from genbench import __version__, stats
-from genbench.changes import change, difference_in_differences
+from genbench.changes import change, change_beyond, difference_in_differences
 from genbench.comparison import ALPHA, Planned, planned
 from genbench.comparison_results import Kind, Measure, Reading
 from genbench.evaluation import read_results
 from genbench.folders import read_run
-from genbench.pairing import pair, read_checked
+from genbench.pairing import PairedRuns, pair, read_checked
 from genbench.reading import direction, read
 from genbench.report.compute import matched
 from genbench.report.loading import load_groups, sampling_text
 from genbench.report.trajectories import trajectories
 from genbench.reproduction.plan import Plan, PlannedTraining
 from genbench.reproduction.results import (
+    ChangeParts,
     Conclusion,
     ContrastConclusion,
     Decomposed,
@@ -40,6 +41,7 @@ from genbench.results import DifferenceResult, Results
 from genbench.scores import ScoredRun, scored
 from genbench.settings import RunSettings
 from genbench.sweep.plan import SweepPlan
+from genbench.task import Task
 from genbench.training_seeds import seed_contrast, seed_mean
 
 NEAR = 0.05
@@ -128,13 +130,14 @@ def conclude_group(
 ) -> GroupConclusion:
     """One task in one decoding: `ended` are the training runs, those of a training together or
     not. P-values are corrected within each family."""
-    runs = _paired([base, *(one.last for one in ended)])
+    paired = _paired([base, *(one.last for one in ended)])
+    runs, controls = paired.runs, _controls(paired.task)
     start, lasts = runs[0], dict(zip((one.training.name for one in ended), runs[1:], strict=True))
     by_training: dict[str, list[Ended]] = {}
     for one in ended:
         by_training.setdefault(one.training.label, []).append(one)
     trainings = [
-        _training(start, of_one, [lasts[one.training.name] for one in of_one])
+        _training(start, of_one, [lasts[one.training.name] for one in of_one], controls)
         for of_one in by_training.values()
     ]
     order = [one.training.label for one in ended]
@@ -164,9 +167,21 @@ def conclude_group(
     )
 
 
-def _paired(folders: Sequence[Path]) -> tuple[ScoredRun, ...]:
+def _paired(folders: Sequence[Path]) -> PairedRuns:
     # A training whose rewards were all equal has the weights of its base.
-    return pair([read_checked(folder) for folder in folders], same_weights=True).runs
+    return pair([read_checked(folder) for folder in folders], same_weights=True)
+
+
+def _controls(task: Task | None) -> dict[str, str]:
+    """Split -> the control split with its very numbers as numerals, where the task pairs them."""
+    if task is None or not task.protocol.paired:
+        return {}
+    found = {}
+    for name, split in task.splits.items():
+        of, numbers = split.spec.control_of, split.spec.numbers
+        if of is not None and numbers is not None:
+            found["id" if numbers == "id" else of] = name
+    return found
 
 
 # -- a training against the base ------------------------------------------------------------------
@@ -180,7 +195,10 @@ def _wanted(base: ScoredRun, run: ScoredRun) -> Iterator[Planned]:
 
 
 def _training(
-    base: ScoredRun, ended: Sequence[Ended], runs: Sequence[ScoredRun]
+    base: ScoredRun,
+    ended: Sequence[Ended],
+    runs: Sequence[ScoredRun],
+    controls: Mapping[str, str],
 ) -> TrainingConclusion:
     training = ended[0].training
     results = [run.stored.results for run in runs]
@@ -209,6 +227,11 @@ def _training(
         quantities=quantities,
         readings=[],
         decomposition=_decomposition(base.stored.results, results),
+        parts=[
+            _parts(base, runs, split, controls[split], role)
+            for split in ("id", *oods)
+            if split in controls
+        ],
         pass_at_k=_pass_at_k(base.stored.results, results, ["id", *oods]),
     )
 
@@ -303,6 +326,26 @@ def _decomposition(base: Results, trained: Sequence[Results]) -> list[Decomposed
     return found
 
 
+def _parts(
+    base: ScoredRun, runs: Sequence[ScoredRun], split: str, control: str, role: str
+) -> ChangeParts:
+    """Where the change on a split comes from."""
+    numerals = [change(base, run, control) for run in runs]
+    number = [
+        Planned("split", "success", control, one) for one in numerals if one is not None
+    ]  # success is never undefined
+    rule = [
+        Planned(
+            "difference in differences", "success", split, change_beyond(base, run, split, control)
+        )
+        for run in runs
+    ]
+    parts = _over_seeds(number, role), _over_seeds(rule, role)
+    for part in parts:  # no word is read from them
+        part.family = "further" if role == "main" else "controls"
+    return ChangeParts(split=split, control=control, number=parts[0], rule=parts[1])
+
+
 def _pass_at_k(base: Results, trained: Sequence[Results], splits: Sequence[str]) -> list[PassAtK]:
     found = []
     for split in splits:
@@ -379,7 +422,7 @@ def _matched_id(
     for one, other in zip(first, theirs, strict=True):
         step = _nearest(one, _id_rate(other.stored.results))
         steps.append(step)
-        found = _paired([other.folder, one.folders[step]])
+        found = _paired([other.folder, one.folders[step]]).runs
         pairs.append((found[0], found[1]))
     ids = [(_id_rate(y.stored.results), _id_rate(x.stored.results)) for x, y in pairs]
     ours, other_ids = (_mean([pair[side] for pair in ids]) for side in (0, 1))
@@ -442,6 +485,12 @@ def _correct(
     trainings: Sequence[TrainingConclusion], contrasts: Sequence[ContrastConclusion]
 ) -> None:
     every = [one for trained in trainings for one in trained.quantities]
+    every += [
+        one
+        for trained in trainings
+        for parts in trained.parts
+        for one in (parts.number, parts.rule)
+    ]
     every += [one for contrast in contrasts for one in contrast.quantities]
     for family in ("readings", "further", "controls"):
         tests = [one for one in every if one.family == family]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from genbench.report.text import clean
 from genbench.reproduction.plan import Plan
@@ -26,11 +25,25 @@ def undecided(word: str) -> str:
 
 def name_of(one: Tested) -> str:
     """`ID`, `OOD`, `OOD - ID`, `stickiness`, `rule reading`."""
-    split = one.split.upper() if one.split in ("id", "ood") else f"OOD ({clean(one.split)})"
+    split = _split(one.split)
     if one.measure == "success":
         return f"{split} - ID" if one.kind == "difference in differences" else split
     measure = "rule reading" if one.measure == "rule read" else one.measure
     return measure if one.split == "ood" else f"{measure}, {split}"
+
+
+def tests_of(one: TrainingConclusion) -> list[tuple[str, Tested]]:
+    """Every test of a training with its name, the two parts of a change after all changes."""
+    rows = [(name_of(each), each) for each in one.quantities]
+    for parts in one.parts:
+        split = _split(parts.split)
+        rows.append((f"{split}, of it its numbers as numerals", parts.number))
+        rows.append((f"{split}, of it reading the rule", parts.rule))
+    return rows
+
+
+def _split(name: str) -> str:
+    return name.upper() if name in ("id", "ood") else f"OOD ({clean(name)})"
 
 
 def heading(one: TrainingConclusion) -> str:
@@ -95,6 +108,20 @@ def seeds_sentence(one: TrainingConclusion) -> str | None:
     return "; ".join(parts) or None
 
 
+def described(one: TrainingConclusion) -> Iterator[str]:
+    """What is told without a test: the gap's parts, and any of k samples right."""
+    for part in one.decomposition:
+        yield (
+            f"gap's parts, base to trained: number {_span(part.number)}, rule reading "
+            f"{_span(part.rule)}"
+        )
+    if one.pass_at_k:
+        yield "any of k samples right: " + "; ".join(
+            f"{_split(each.split)} pass@{each.k} {100 * each.base:.1f}% to {100 * each.value:.1f}%"
+            for each in one.pass_at_k
+        )
+
+
 def unit_sentence(one: TrainingConclusion) -> str:
     if one.unit == "training seeds":
         return f"Intervals and tests are over {len(one.seeds)} training seeds."
@@ -140,24 +167,14 @@ def _body(found: Conclusion, level: int) -> Iterator[str]:
                 yield f"{_md(one.why)}"
                 yield ""
             yield from _table(
-                _COLUMNS, [(_md(name_of(each)), *figures(each)) for each in one.quantities]
+                _COLUMNS, [(_md(name), *figures(each)) for name, each in tests_of(one)]
             )
             yield ""
             yield unit_sentence(one)
             if (told := seeds_sentence(one)) is not None:
                 yield f"{told}."
-            for part in one.decomposition:
-                yield (
-                    f"The gap's parts (base to trained): number {_span(part.number)}, rule reading "
-                    f"{_span(part.rule)}."
-                )
-            if one.pass_at_k:
-                listed = "; ".join(
-                    f"{_md(each.split)} pass@{each.k} {100 * each.base:.1f}% to "
-                    f"{100 * each.value:.1f}%"
-                    for each in one.pass_at_k
-                )
-                yield f"Any of k samples right: {listed}."
+            for told in described(one):
+                yield f"{_md(told)}."
         for contrast in group.contrasts:
             yield ""
             yield f"{mark}# {_md(contrast_title(contrast))}: {_md(contrast.sentence)}"
@@ -178,21 +195,21 @@ def _span(values: tuple[float, float]) -> str:
     return f"{100 * values[0]:+.1f} to {100 * values[1]:+.1f} pp"
 
 
-def reproduction_page(plan: Plan, found: Conclusion, drawn: Sequence[Path]) -> str:
-    """`reproduction.md`: figures, a line for every training, then all tests."""
+def reproduction_page(plan: Plan, found: Conclusion, drawn: Sequence[str]) -> str:
+    """The page's `README.md`: figures (names beside it), a line for every training, all tests."""
     lines = [
         f"# Reproduction: preset {found.preset}",
         "",
         f"{_md(found.summary)} From {_md(plan.base)}; {found.seeds} training "
         f"seed{'s' if found.seeds > 1 else ''} of each recipe; genbench {found.genbench_version}.",
         "",
-        f"Made by `genbench reproduce --preset {found.preset}`; every run is in `runs/`, the "
-        "report with all episodes in `report/index.html`, the numbers in `conclusion.json`.",
+        f"Made by `genbench reproduce --preset {found.preset}`. Every checkpoint's rates with "
+        "their intervals are in `scaling.csv`, every test in `conclusion.json`.",
         "",
         "## Success against training compute",
     ]
-    for path in drawn:
-        lines += ["", f"![{path.parent.name}]({path.as_posix()})"]
+    for name in drawn:
+        lines += ["", f"![{name.removesuffix('.png')}]({name})"]
     lines += ["", "## Every training"]
     for group in found.groups:
         lines += ["", f"### {_md(group_title(group))}", ""]
@@ -232,8 +249,36 @@ def reproduction_page(plan: Plan, found: Conclusion, drawn: Sequence[Path]) -> s
                 )
             )  # fmt: skip
         lines += _table([*titles, *changes], rows)
+        lines += _parts_table(group)
     lines += ["", "## Tests", "", *_body(found, 3), ""]
     return "\n".join(lines)
+
+
+def _parts_table(group: GroupConclusion) -> Iterator[str]:
+    """Where each change comes from, for a task with control splits."""
+    splits = list(dict.fromkeys(part.split for one in group.trainings for part in one.parts))
+    if not splits:
+        return
+    yield ""
+    yield (
+        "Each change in its two parts, pp: *numbers* is the change where the same numbers stand as "
+        "numerals, *rule* the rest, which is reading the rule."
+    )
+    yield ""
+    titles = ["training"]
+    for name in splits:
+        split = _md(_split(name))
+        titles += [f"{split}: numbers", f"{split}: rule"]
+    rows = []
+    for one in group.trainings:
+        by_split = {part.split: part for part in one.parts}
+        cells = [
+            " ".join(figures(tested)[2:4])
+            for name in splits
+            for tested in (by_split[name].number, by_split[name].rule)
+        ]
+        rows.append((_md(one.training), *cells))
+    yield from _table(titles, rows)
 
 
 def _ood(split: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from genbench.checkpoints import FoundCheckpoint
 from genbench.errors import IncompleteError, StoreError, UsageError
@@ -25,7 +25,11 @@ from genbench.sweep import SweepPlan, plan_sweep, play_sweep
 from genbench.sweep.play import Played
 from genbench.training.recipe import BaseRecipe, RLRecipe, SFTRecipe
 
-CONCLUSION, PAGE = "conclusion", "reproduction.md"
+if TYPE_CHECKING:
+    from genbench.report.build import Report
+
+CONCLUSION, PAGE = "conclusion", "page"
+_TABLES = ("scaling.csv", "compute.csv")  # every checkpoint's rates; methods along compute
 _PRELOAD = ("genbench.sweep.preload", "genbench.reproduction.preload")
 _STAGES = 5
 
@@ -82,8 +86,7 @@ def reproduce(
             plan.output / f"{CONCLUSION}.json", [json_bytes(found.model_dump(mode="json"))]
         )
         _write(plan.output / f"{CONCLUSION}.md", conclusion_markdown(found))
-        figures = [Path("report", name) for name in made.files if name.endswith("scaling.png")]
-        _write(plan.output / PAGE, reproduction_page(plan, found, figures))
+        _write_page(plan, found, made)
     return Reproduced(found, sweep, made.page)
 
 
@@ -100,6 +103,25 @@ def _checkpoints(plan: Plan) -> list[FoundCheckpoint]:
                 "--output"
             )
     return found
+
+
+def _write_page(plan: Plan, found: Conclusion, report: Report) -> None:
+    """A folder that says everything but the episodes, to be published as it is."""
+    page = plan.output / PAGE
+    page.mkdir(exist_ok=True)
+    for name in report.files:
+        if Path(name).name in _TABLES:
+            # Names of checkpoints, not where this machine keeps them.
+            content = (report.folder / name).read_bytes().replace(f"{plan.output}/".encode(), b"")
+            write_atomically(page / Path(name).name, [content])
+    figures = []
+    for slug in dict.fromkeys(row.group.slug for row in report.rows):
+        drawn = report.folder / "figures" / slug / "scaling.png"
+        if drawn.is_file():
+            figures.append(f"{slug}-scaling.png")
+            write_atomically(page / figures[-1], [drawn.read_bytes()])
+    write_atomically(page / f"{CONCLUSION}.json", [json_bytes(found.model_dump(mode="json"))])
+    _write(page / "README.md", reproduction_page(plan, found, figures))
 
 
 def _write(path: Path, text: str) -> None:

@@ -88,7 +88,7 @@ class Plan:
         return [
             step_folder(one.folder, step)
             for one in self.trainings
-            for step in (one.steps if self.preset.checkpoints == "kept" else one.steps[-1:])
+            for step in _scored(self.preset, one)
         ]
 
     def text(self) -> str:
@@ -158,7 +158,7 @@ def make_plan(
             },
         )
         for one in chosen
-        for decoding in preset.decodings
+        for decoding in one.decodings or preset.decodings
     )
     episodes = 0
     for scoring in scorings:
@@ -167,7 +167,7 @@ def make_plan(
         instances = sum(len(split.instances()) for split in task.splits.values())
         episodes += instances * int(scoring.settings["samples"])
     kept = sum(len(one.steps) for one in trainings)
-    scored = 1 + (kept if preset.checkpoints == "kept" else len(trainings))
+    scored = 1 + sum(len(_scored(preset, one)) for one in trainings)
     location = Path(str(identity.location))
     weights = sum(path.stat().st_size for path in weight_files(location, allow_pickle=False))
     size = (
@@ -190,6 +190,23 @@ def make_plan(
     )  # fmt: skip
     _check_room(plan, size)
     return plan
+
+
+def _scored(preset: Preset, training: PlannedTraining) -> list[int]:
+    """The steps of a training whose checkpoints are scored, the last one among them.
+
+    Raises UsageError for a step that keeps none.
+    """
+    if preset.checkpoints == "last":
+        return training.steps[-1:]
+    chosen = training.preset.scored
+    for step in chosen:
+        if step not in training.steps:
+            raise UsageError(
+                f"the preset {preset.name}, {training.label}: step {step} keeps no checkpoint; "
+                f"those that do: {', '.join(map(str, training.steps))}"
+            )
+    return sorted({*chosen, training.steps[-1]}) if chosen else training.steps
 
 
 def _base_recipe(preset: Preset, from_scratch: bool) -> BaseRecipe | None:

@@ -36,20 +36,15 @@ class TrainingPreset(_Strict):
     name: str = Field(default="", description="the recipe's, by default; names its folder")
     set: tuple[str, ...] = Field(default=(), description="key=value, as `train --set` takes them")
     why: str = Field(default="", description="what a control is there for, in a sentence")
+    scored: tuple[int, ...] = Field(
+        default=(),
+        description="the steps whose checkpoints are scored; by default all that are kept",
+    )
     minutes: float = Field(default=0.0, ge=0, description="of a training, on one core")
 
     @property
     def label(self) -> str:
         return self.name or self.recipe
-
-
-class TaskPreset(_Strict):
-    """A task and what is asked of it."""
-
-    task: str
-    verify_iters: int = Field(default=1, ge=1)
-    limit: int | None = Field(default=None, ge=1, description="pairs; all by default")
-    max_new_tokens: int | None = Field(default=None, ge=1, description="the task's by default")
 
 
 class DecodingPreset(_Strict):
@@ -59,6 +54,18 @@ class DecodingPreset(_Strict):
     temperature: float = Field(default=0.0, ge=0)
     top_p: float = Field(default=1.0, gt=0, le=1)
     seed: int = Field(default=0, ge=0)
+
+
+class TaskPreset(_Strict):
+    """A task and what is asked of it."""
+
+    task: str
+    verify_iters: int = Field(default=1, ge=1)
+    limit: int | None = Field(default=None, ge=1, description="pairs; all by default")
+    max_new_tokens: int | None = Field(default=None, ge=1, description="the task's by default")
+    decodings: tuple[DecodingPreset, ...] = Field(
+        default=(), description="how responses are drawn; as the preset says by default"
+    )
 
 
 class Preset(_Strict):

@@ -10,7 +10,7 @@ from genbench.comparison_results import Kind, Measure, Reading
 from genbench.reproduction.preset import Role
 from genbench.results import DifferenceResult, Rate
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 Unit = Literal["training seeds", "instances"]
 Family = Literal["readings", "further", "controls"]
@@ -48,6 +48,15 @@ class Decomposed(_Strict):
     rule: tuple[float, float]
 
 
+class ChangeParts(_Strict):
+    """The change on a split = number + rule, by its control split: the same numbers as numerals."""
+
+    split: str
+    control: str
+    number: Tested = Field(description="the change on the control split")
+    rule: Tested = Field(description="the change of (split - control): reading the rule")
+
+
 class PassAtK(_Strict):
     """Any of k samples right, of the base and of the last checkpoints (mean over seeds)."""
 
@@ -74,6 +83,7 @@ class TrainingConclusion(_Strict):
     quantities: list[Tested]
     readings: list[Reading]
     decomposition: list[Decomposed]
+    parts: list[ChangeParts] = Field(description="empty where the task has no control splits")
     pass_at_k: list[PassAtK]
 
 

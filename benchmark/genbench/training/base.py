@@ -15,14 +15,16 @@ from typing import Any
 
 from genbench.errors import UsageError
 from genbench.models.files import TRAINING_RECORD
-from genbench.models.hf import resolve_device
+from genbench.models.options import resolve_device
 from genbench.process import keep_large_blocks
 from genbench.training.counts import TokenCounts, count_batch
-from genbench.training.data import make_data, resolve
+from genbench.training.data import make_data
 from genbench.training.encoding import Encoder
 from genbench.training.folders import TRAINER, claim, make_record, write_record
+from genbench.training.image_encoding import ImageEncoder
 from genbench.training.recipe import BaseRecipe, Recipe
 from genbench.training.recipes import recipe_fingerprint
+from genbench.training.scratch import build, language_parent
 
 
 def train_base(
@@ -41,37 +43,45 @@ def train_base(
     """
     if not isinstance(recipe, BaseRecipe):
         raise UsageError(f"recipe '{recipe.name}' is for `genbench train {recipe.method}`")
+    parent = language_parent(recipe)
     identity = {
         "recipe_fingerprint": recipe_fingerprint(recipe),
-        "parent": None,
+        "parent": parent
+        and {"name": parent.name, "weights_fingerprint": parent.weights_fingerprint},
     }
     note = output / TRAINER / "genbench_recipe.json"
     if claim(output, note, output / TRAINING_RECORD, identity):
         say(f"{output} holds this recipe's finished checkpoint")
+        shutil.rmtree(output / TRAINER, ignore_errors=True)  # of a kill after the record
         return output
 
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM, Trainer, TrainingArguments, set_seed
-    from transformers.trainer_utils import get_last_checkpoint
+    from transformers import (
+        PrinterCallback,
+        Trainer,
+        TrainingArguments,
+        set_seed,
+    )
 
+    from genbench.models.transformer import quieten
+    from genbench.training.tracking import WholeStates, last_state
+
+    quieten()
     device = resolve_device(device)
     if device == "cpu":
         keep_large_blocks()
     if threads:
         torch.set_num_threads(threads)
     set_seed(recipe.seed)
-    tokenizer = resolve(recipe.model.tokenizer)()
-    config = AutoConfig.for_model(
-        recipe.model.model_type,
-        **recipe.model.config,
-        vocab_size=len(tokenizer),
-        pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        bos_token_id=None,
-    )
-    model = AutoModelForCausalLM.from_config(config)
+    fresh = build(recipe, parent)
+    model = fresh.model
     data = make_data(recipe.data.factory, recipe.data.settings, recipe.seed)
-    encoder, counts = Encoder(tokenizer), TokenCounts()
+    encoder = (
+        Encoder(fresh.tokenizer)
+        if fresh.processing is fresh.tokenizer
+        else ImageEncoder(fresh.processing)
+    )
+    counts = TokenCounts()
     schedule = recipe.schedule
     parameters = sum(parameter.numel() for parameter in model.parameters())
     say(
@@ -104,7 +114,6 @@ def train_base(
         logging_steps=20,
         save_strategy="steps" if schedule.save_every else "no",
         save_steps=schedule.save_every or 500,
-        save_total_limit=1,
         report_to=[],
         seed=recipe.seed,
         dataloader_num_workers=0,
@@ -113,13 +122,18 @@ def train_base(
         disable_tqdm=not sys.stderr.isatty(),
         dataloader_pin_memory=device != "cpu",
     )
-    trainer = Trainer(
+
+    class BaseTrainer(WholeStates, Trainer):  # type: ignore[misc]
+        pass
+
+    trainer = BaseTrainer(
         model=model, args=arguments, train_dataset=Stream(), data_collator=lambda items: items[0]
     )
+    trainer.remove_callback(PrinterCallback)  # no dictionaries on the terminal
     trainer_folder = output / TRAINER
-    last = get_last_checkpoint(str(trainer_folder)) if trainer_folder.is_dir() else None
-    trainer.train(resume_from_checkpoint=last)
-    _save(recipe, model, tokenizer, output)
+    state = last_state(trainer_folder)
+    trainer.train(resume_from_checkpoint=str(state) if state else None)
+    _save(recipe, model, fresh.processing, output)
     record = make_record(
         recipe,
         identity,
@@ -128,17 +142,17 @@ def train_base(
         counts=counts,
         weights=output,
         problems=data.record(),
-        ancestors=[],
-        parent_flops=None,
+        ancestors=[] if parent is None else parent.ancestors(),
+        parent_flops=None if parent is None else parent.flops,
     )
     write_record(output, record)
     shutil.rmtree(trainer_folder, ignore_errors=True)
     return output
 
 
-def _save(recipe: BaseRecipe, model: Any, tokenizer: Any, output: Path) -> None:
+def _save(recipe: BaseRecipe, model: Any, processing: Any, output: Path) -> None:
     import torch
 
     model.config.use_cache = True  # off while training; who generates from the checkpoint wants it
     model.to(getattr(torch, recipe.model.save_dtype)).save_pretrained(output)
-    tokenizer.save_pretrained(output)
+    processing.save_pretrained(output)

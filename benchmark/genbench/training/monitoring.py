@@ -12,7 +12,7 @@ from typing import Any
 from genbench.errors import UsageError
 from genbench.models.rendering import Renderer
 from genbench.registry import load_task
-from genbench.task import Instance, Task
+from genbench.task import Instance, Task, derive_seed
 from genbench.training.recipe import Monitoring
 
 
@@ -40,9 +40,15 @@ def development_set(monitoring: Monitoring) -> DevelopmentSet:
         )
     return DevelopmentSet(
         task,
-        tuple(every[: monitoring.instances]),
+        tuple(_one_state(task, instance) for instance in every[: monitoring.instances]),
         monitoring.max_new_tokens or task.spec.max_new_tokens,
     )
+
+
+def _one_state(task: Task, instance: Instance) -> Instance:
+    """Of an instance of many steps, any one: a hash decides which."""
+    states = task.environment.states(instance)
+    return states[derive_seed("monitoring", instance.id) % len(states)]
 
 
 def success(development: DevelopmentSet, model: Any, tokenizer: Any, batch: int = 64) -> float:

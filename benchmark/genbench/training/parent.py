@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from genbench.errors import UsageError
 from genbench.models import files, find_backend, identify
-from genbench.models.hf import local_folder
 from genbench.models.interface import LoadOptions
 
 if TYPE_CHECKING:
     from genbench.training.recipe import TuningRecipe
+
+
+_TEXT = "causal-lm"
 
 
 @dataclass(frozen=True)
@@ -55,20 +57,19 @@ def find_parent(recipe: TuningRecipe) -> Parent:
     name = recipe.model.base
     if not name:
         raise UsageError(f"the recipe {recipe.name} starts from a checkpoint: give it by --model")
-    if recipe.model.kind == "image-text":  # which no backend of ours plays yet
-        folder, _ = local_folder(name, None)
-        found = files.fingerprints(folder, files.weight_files(folder, allow_pickle=False))[0]
-        return Parent(name, folder, found, _bound(files.training_record(folder), found))
     backend = find_backend(name)
     if backend.name != "hf":
         raise UsageError(f"--model {name}: weights can be trained, '{backend.name}' has none")
     arguments = {"trust_remote_code": "true"} if recipe.model.trust_remote_code else {}
     known = identify(name, backend, LoadOptions(arguments=arguments))
-    weights = str(known.weights_fingerprint)
-    return Parent(name, Path(str(known.location)), weights, _bound(known.training, weights))
+    folder, weights = Path(str(known.location)), str(known.weights_fingerprint)
+    kind = "image-text" if files.reads_images(files.read_json(folder / "config.json")) else _TEXT
+    if kind != recipe.model.kind:
+        raise UsageError(f"--model {name} is of the kind {kind}: set model.kind={kind}")
+    return Parent(name, folder, weights, bound(known.training, weights))
 
 
-def _bound(record: Mapping[str, Any] | None, weights_fingerprint: str) -> Mapping[str, Any] | None:
+def bound(record: Mapping[str, Any] | None, weights_fingerprint: str) -> Mapping[str, Any] | None:
     """The training record, unless it is of other weights than lie beside it."""
     if record is None or record.get("weights_fingerprint") != weights_fingerprint:
         return None
@@ -89,6 +90,7 @@ def load_tokenizer(recipe: TuningRecipe, folder: Path) -> Any:
     from transformers import AutoTokenizer
 
     from genbench.errors import ModelError
+    from genbench.models.rendering import takes_texts
     from genbench.models.transformer import loading
 
     with loading(f"the tokenizer of {folder}"):
@@ -98,13 +100,45 @@ def load_tokenizer(recipe: TuningRecipe, folder: Path) -> Any:
     if tokenizer.eos_token is None:
         raise ModelError(f"the tokenizer of {folder} has no end token, so no response can end")
     if not tokenizer.chat_template:
+        tokenizer.chat_template = _template(recipe, folder, tokenizer)
+    elif recipe.model.chat_template:
+        raise UsageError(
+            f"model.chat_template: the tokenizer of {folder} has a chat template of its own"
+        )
+    if recipe.model.kind == "image-text" and not takes_texts(tokenizer):
         raise ModelError(
-            f"the tokenizer of {folder} has no chat template, which the prompts are written with; "
-            "set its `chat_template` and save it beside the weights"
+            f"the chat template of {folder} takes messages as lists of parts alone, and training "
+            "writes them as texts: give the checkpoint one that takes both"
         )
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
+
+
+# As `models.rendering` writes prompts without a template; a response ends with the end token.
+_PLAIN = (
+    "{% for message in messages %}{{ message['content'] }}"
+    "{% if message['role'] == 'assistant' %}{{ eos_token }}{% endif %}{{ '\\n\\n' }}{% endfor %}"
+)
+
+
+def _template(recipe: TuningRecipe, folder: Path, tokenizer: Any) -> str:
+    """The template that the recipe gives a parent without one. Raises UsageError."""
+    name = recipe.model.chat_template
+    if name is None:
+        raise UsageError(
+            f"the tokenizer of {folder} has no chat template, which the prompts are written with; "
+            "give it one: --set model.chat_template=plain, or a file with the template"
+        )
+    if name == "plain":
+        # A template's text is read without the special tokens that the tokenizer adds itself.
+        first = tokenizer("x")["input_ids"][:1]
+        starts = tokenizer.bos_token_id is not None and first == [tokenizer.bos_token_id]
+        return ("{{ bos_token }}" if starts else "") + _PLAIN
+    try:
+        return Path(name).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"model.chat_template: {name} cannot be read: {error}") from None
 
 
 def count_parameters(recipe: TuningRecipe, folder: Path) -> int:

@@ -19,7 +19,22 @@ class ModelRecipe(_Strict):
     model_type: str = "llama"
     config: dict[str, Any]
     tokenizer: str = Field(description="module:function that builds the tokenizer")
+    processor: str | None = Field(
+        default=None,
+        description="for an image-text model: module:function that makes its processor, called "
+        "with the tokenizer, to which it may add tokens",
+    )
+    language_model: str | None = Field(
+        default=None,
+        description="a checkpoint that an image-text model's language part starts from",
+    )
     save_dtype: Dtype = "float16"
+
+    @model_validator(mode="after")
+    def _of_images(self) -> ModelRecipe:
+        if self.language_model and not self.processor:
+            raise ValueError("`language_model` is of an image-text model, which has a `processor`")
+        return self
 
 
 class ParentRecipe(_Strict):
@@ -38,6 +53,11 @@ class ParentRecipe(_Strict):
         description="image-text: a vision-language model, trained on text alone",
     )
     attn_implementation: str | None = None
+    chat_template: str | None = Field(
+        default=None,
+        description="for a parent without one, and saved with what is trained: a file of Jinja, or "
+        "`plain`, which writes prompts as a run without a template does",
+    )
     trust_remote_code: bool = False
 
 

@@ -19,8 +19,8 @@ def _recipe_files() -> dict[str, Path]:
     return {
         path.stem: path
         for pack in packs()
-        if pack.recipes is not None
-        for path in sorted(pack.recipes.glob("*.yaml"))
+        for folder in ([pack.recipes] if isinstance(pack.recipes, Path) else pack.recipes or ())
+        for path in sorted(folder.glob("*.yaml"))
     }
 
 
@@ -63,9 +63,14 @@ def load_recipe(
         raise TaskError(f"the recipe {path.name} is wrong: {faults}") from None
 
 
+_LATER = ("chat_template", "processor", "language_model")
+
+
 def recipe_fingerprint(recipe: Recipe) -> str:
     """SHA-256 of what decides a training, but for its parent, which is recorded beside it."""
-    excluded: Any = {"logging": True, "model": {"base"}}
+    # Settings that came later count where they are set, so that older records stay true.
+    unset = {name for name in _LATER if getattr(recipe.model, name, None) is None}
+    excluded: Any = {"logging": True, "model": {"base"} | unset}
     return fingerprint(recipe.model_dump(mode="json", exclude=excluded))
 
 

@@ -1,7 +1,8 @@
 """What our trainers add to TRL's: exact counts, states that survive a kill, milestones.
 
 transformers writes a state in place and deletes the one before it at once, so a kill in between
-leaves none: here a state counts once its counts are written, last, and the older one goes after.
+leaves none: here a state counts once its mark (the counts) is written, last, and the older one goes
+after.
 """
 
 from __future__ import annotations
@@ -30,15 +31,37 @@ def last_state(folder: Path) -> Path | None:
     return found[max(found)] if found else None
 
 
-class Tracked:
-    """A mixin before a trainer of TRL."""
-
-    counts: TokenCounts  # of this process; `totals` is over all of them
+class WholeStates:
+    """A mixin before a trainer of transformers: states of which the newest whole one is there
+    whenever the process is killed."""
 
     # from the trainer
     accelerator: Any
     args: Any
     state: Any
+
+    def mark(self) -> dict[str, Any]:
+        """What is written last, and says that the state is whole; every process asks."""
+        return {}
+
+    def _save_checkpoint(self, *arguments: Any, **named: Any) -> None:
+        super()._save_checkpoint(*arguments, **named)  # type: ignore[misc]
+        mark = self.mark()
+        self.accelerator.wait_for_everyone()
+        if not self.args.should_save:
+            return
+        folder = Path(self.args.output_dir)
+        newest = f"checkpoint-{self.state.global_step}"
+        write_atomically(folder / newest / _COUNTS, [json_bytes(mark)])
+        for path in folder.glob("checkpoint-*"):
+            if path.name != newest:
+                shutil.rmtree(path, ignore_errors=True)
+
+
+class Tracked(WholeStates):
+    """A mixin before a trainer of TRL."""
+
+    counts: TokenCounts  # of this process; `totals` is over all of them
 
     def take_up(self, state: Path | None, counts: TokenCounts) -> None:
         """Set the counts: `counts` at the start of a training, those of the state resumed from."""
@@ -54,18 +77,9 @@ class Tracked:
         summed = self.accelerator.reduce(mine, reduction="sum").tolist()
         return TokenCounts(**dict(zip(TokenCounts.names(), map(int, summed), strict=True)))
 
-    def _save_checkpoint(self, *arguments: Any, **named: Any) -> None:
-        super()._save_checkpoint(*arguments, **named)  # type: ignore[misc]
-        totals = self.totals()
-        self.accelerator.wait_for_everyone()
-        if not self.args.should_save:
-            return
-        folder = Path(self.args.output_dir)
-        newest = f"checkpoint-{self.state.global_step}"
-        write_atomically(folder / newest / _COUNTS, [json_bytes(totals.json())])
-        for path in folder.glob("checkpoint-*"):
-            if path.name != newest:
-                shutil.rmtree(path, ignore_errors=True)
+    def mark(self) -> dict[str, Any]:
+        """The counts so far."""
+        return self.totals().json()
 
 
 @dataclass

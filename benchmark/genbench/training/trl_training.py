@@ -16,7 +16,7 @@ from transformers import Trainer, set_seed
 from transformers.trainer_callback import PrinterCallback
 
 from genbench.errors import ModelError, StoreError, UsageError
-from genbench.models.hf import resolve_device
+from genbench.models.options import resolve_device
 from genbench.models.transformer import out_of_memory, quieten
 from genbench.process import keep_large_blocks
 from genbench.store import write_atomically

@@ -7,6 +7,7 @@ Another trainer than TRL's is named by a recipe as `trainer: module:function`. I
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 from genbench.models.files import TRAINING_RECORD
 from genbench.training.counts import TokenCounts
 from genbench.training.data import make_data, resolve
-from genbench.training.folders import claim, step_folder
+from genbench.training.folders import TRAINER, claim, step_folder
 from genbench.training.monitoring import development_set
 from genbench.training.own_samples import draw_own_samples
 from genbench.training.parent import find_parent
@@ -49,6 +50,7 @@ def tune(recipe: SFTRecipe | RLRecipe, output: Path, job: Job) -> Path:
     )
     if finished:
         say(f"{output} holds this recipe's finished checkpoints")
+        shutil.rmtree(output / TRAINER, ignore_errors=True)  # of a kill after the last checkpoint
         return output
     job = replace(job, say=say)
     start, data = TokenCounts(), None

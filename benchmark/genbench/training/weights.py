@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genbench.models.files import read_json
+from genbench.models.files import PROCESSOR_FILES, read_json
 from genbench.store import json_bytes, write_atomically
 from genbench.training.parent import model_class
 
@@ -19,7 +19,8 @@ _ADAPTER = "adapter"
 def save_weights(
     trainer: Any, tokenizer: Any, parent: Path, folder: Path, dtype: str, recipe: TuningRecipe
 ) -> None:
-    """Weights in `dtype`, with the parent's configuration and tokenizer; every process calls it.
+    """Weights in `dtype`, with the parent's configuration, tokenizer and image processor; every
+    process calls it.
 
     Adapters are merged into the parent's own weights (never into quantised ones), and lie beside
     them in `adapter/`.
@@ -40,10 +41,10 @@ def save_weights(
     config = read_json(parent / "config.json")
     config.pop("torch_dtype", None)
     write_atomically(folder / "config.json", [json_bytes({**config, "dtype": dtype})])
-    given = parent / "generation_config.json"
-    (folder / given.name).unlink(missing_ok=True)
-    if given.is_file():
-        shutil.copyfile(given, folder / given.name)
+    (folder / "generation_config.json").unlink(missing_ok=True)
+    for name in ("generation_config.json", *PROCESSOR_FILES):
+        if (parent / name).is_file():
+            shutil.copyfile(parent / name, folder / name)
 
 
 def _cast(state: dict[str, Any], dtype: str) -> dict[str, Any]:

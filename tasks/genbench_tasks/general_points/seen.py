@@ -10,13 +10,14 @@ In what a response says, suits count for nothing: `K`, `KS`, `K♠` and `king of
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
-from genbench.task import Image, Instance, Message, SplitSpec, derive_seed
+from genbench.task import Image, Instance, Message, SplitSpec, canonical_json, derive_seed
 from genbench_tasks.general_points.pictures.look import (
     DEFAULT_PIXELS,
     RENDERER,
@@ -96,16 +97,20 @@ def pictured(instance: Instance, pixels: int, look: Mapping[str, Any], seed: Any
     )
 
 
-def _png(cards: Sequence[str], suits: Sequence[str], picture: Mapping[str, Any]) -> bytes:
+# A picture is read several times on its way to a model, and in every turn: the last ones are kept,
+# 50 MB of the largest usual ones.
+@lru_cache(maxsize=512)
+def _png(drawn: str) -> bytes:
     from genbench_tasks.general_points.pictures import png
 
-    return png(cards, suits, picture)
+    return png(*json.loads(drawn))
 
 
 def shown(instance: Instance, text: str) -> Message:
     """The user message of an instance's picture, drawn when it is read, and a text."""
     data = instance.data
-    image = Image(partial(_png, data["cards"], data["suits"], data["picture"]))
+    drawn = canonical_json([data["cards"], data["suits"], data["picture"]])
+    image = Image(partial(_png, drawn))
     return Message("user", (image, text))
 
 

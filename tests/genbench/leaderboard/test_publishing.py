@@ -386,3 +386,20 @@ def test_a_published_run_is_not_added_again(repository, places, command):
     done = command("leaderboard", "add", folder, *places)
     assert done.returncode == 2
     assert "is published already" in done.stderr
+
+
+def test_pages_of_reproductions_lie_beside_the_runs_and_no_model_takes_their_place(
+    runs, fresh, tmp_path, command
+):
+    pages = tmp_path / "results" / "reproduction" / "full"
+    pages.mkdir(parents=True)
+    (pages / "README.md").write_text("A page.")
+    done = command("leaderboard", "add", runs["middle"], *fresh)
+    assert done.returncode == 0, done.stderr
+    assert command("leaderboard", "build", *fresh).returncode == 0
+    assert command("leaderboard", "check", *fresh).returncode == 0
+    own = imported(tmp_path / "own", "reproduction", (0.5, 0.5))
+    refused = command("leaderboard", "add", own, *fresh)
+    assert refused.returncode == 2
+    assert "kept for pages of reproductions" in refused.stderr
+    assert [path.name for path in pages.parent.iterdir()] == ["full"]

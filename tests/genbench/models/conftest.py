@@ -1,25 +1,7 @@
 """More tiny checkpoints: another architecture with a template, one without, one with BOS."""
 
 import pytest
-
-
-def byte_tokenizer(*, bos=False, **settings):
-    """One token a byte; `<|endoftext|>` ends, and with `bos` a `<s>` is put before every text."""
-    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
-    from transformers import PreTrainedTokenizerFast
-
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    core = Tokenizer(models.BPE(vocab={byte: i for i, byte in enumerate(alphabet)}, merges=[]))
-    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    core.decoder = decoders.ByteLevel()
-    core.add_special_tokens([AddedToken("<|endoftext|>", special=True)])
-    if bos:
-        core.add_special_tokens([AddedToken("<s>", special=True)])
-        core.post_processor = processors.TemplateProcessing(
-            single="<s> $A", pair="<s> $A $B", special_tokens=[("<s>", core.token_to_id("<s>"))]
-        )
-        settings["bos_token"] = "<s>"
-    return PreTrainedTokenizerFast(tokenizer_object=core, eos_token="<|endoftext|>", **settings)
+from tiny_models import byte_tokenizer
 
 
 @pytest.fixture(scope="session")

@@ -650,7 +650,7 @@ def nan(folder):
     [
         (no_config, "has no config.json: it is not a Hugging Face checkpoint"),
         (adapter, "an adapter without its base model; merge it into the base"),
-        (bert, "not a causal language model: its config.json names BertForMaskedLM"),
+        (bert, "nor an image-text-to-text model: its config.json names BertForMaskedLM"),
         (no_tokenizer, "has no tokenizer"),
         (pickled, "allow_pickle=true"),
         (no_weights, "has no weight file"),

@@ -62,8 +62,7 @@ def test_a_low_temperature_is_greedy_in_the_limit(tiny_llama):
 
 def test_the_log_probability_is_that_at_temperature_one(tiny_llama):
     model = load(tiny_llama)
-    text = model._renderer.text(user("K"))
-    ids = model._renderer.ids(text)
+    ids = model.rendered(requests([user("K")])[0])["ids"]
     with torch.inference_mode():
         scores = model._model(torch.tensor([ids])).logits[0, -1]
     logprobs = torch.log_softmax(scores, dim=-1)
@@ -78,7 +77,7 @@ def test_the_log_probability_is_that_at_temperature_one(tiny_llama):
 def distribution(model, messages, temperature, top_p):
     """P(text) of a first token: the softmax at the temperature, cut to the smallest set of most
     probable tokens that holds top-p, by a loop over the sorted tokens."""
-    ids = model._renderer.ids(model._renderer.text(messages))
+    ids = model.rendered(requests([messages])[0])["ids"]
     with torch.inference_mode():
         scores = model._model(torch.tensor([ids])).logits[0, -1].double()
     weights = torch.exp(scores / temperature)
@@ -134,6 +133,28 @@ def test_top_p_keeps_the_token_that_reaches_it():
         sampler = RowSampler(asked, 1)
         chosen = sampler(torch.zeros(400, 1, dtype=torch.long), chances.log().repeat(400, 1))
         assert set(chosen.argmax(dim=-1).tolist()) == set(range(size))
+
+
+def test_a_row_draws_the_same_alone_among_others_and_a_few_at_a_time(monkeypatch):
+    """Greedy rows and sampled ones of other temperatures and top-p, in one batch."""
+    generator = torch.Generator().manual_seed(0)
+    scores = [torch.randn(9, 50, generator=generator) for _ in range(4)]
+    settings = [(0.0, 1.0), (1.0, 1.0), (0.5, 0.9)] * 3
+    asked = [
+        replace(request, temperature=temperature, top_p=top_p)
+        for request, (temperature, top_p) in zip(sampled([user("x")] * 9), settings, strict=True)
+    ]
+
+    def drawn(rows):
+        sampler = RowSampler([asked[row] for row in rows], 1)
+        ids = torch.zeros(len(rows), 1, dtype=torch.long)
+        return [sampler(ids, step[rows]).argmax(dim=-1).tolist() for step in scores]
+
+    together = drawn(list(range(9)))
+    alone = [drawn([row]) for row in range(9)]
+    assert [[alone[row][step][0] for row in range(9)] for step in range(4)] == together
+    monkeypatch.setattr("genbench.models.sampling._SCORES_AT_ONCE", 2 * 50)
+    assert drawn(list(range(9))) == together
 
 
 def test_samples_of_a_run_follow_its_seed_alone(tiny_llama, tmp_path):

@@ -27,7 +27,8 @@ def plant(responses, tmp_path_factory):
     """Training runs from a base at ID 50%, OOD 60%, whose last rates are exact.
 
     `plant({recipe: (method, [(ID, OOD) of each seed], sticks)})` gives the base's run folder and
-    the ended training runs; with `sticks` the faults on OOD are right under the training rule.
+    the ended training runs; with `sticks` the faults on OOD are right under the training rule. A
+    third rate is that on `control-ood`, which else is 0, as the base's.
     """
     from genbench.reproduction.conclusion import Ended
     from genbench.reproduction.plan import PlannedTraining
@@ -61,14 +62,15 @@ def plant(responses, tmp_path_factory):
             preset = TrainingPreset(
                 recipe=f"gp-{method}-quick", name=recipe, role=(roles or {}).get(recipe, "main")
             )
-            for seed, (inside, out) in enumerate(seeds):
+            for seed, (inside, out, *numerals) in enumerate(seeds):
                 loaded = load_recipe(preset.recipe, [f"name={recipe}", f"seed={seed}"], "base")
                 folders = {}
                 # Half way, then the end.
                 for step, rates in ((1, ((0.5 + inside) / 2, (0.6 + out) / 2)), (2, (inside, out))):
+                    rates = dict(zip(("id", "ood"), rates, strict=True))
                     folders[step] = run(
                         output, f"{recipe}/seed-{seed}/step-{step}",
-                        {"id": rates[0], "ood": rates[1]}, seed, sticks,
+                        {**rates, "control-ood": sum(numerals)}, seed, sticks,
                         {"recipe": recipe, "method": method, "step": step, "seed": seed,
                          "flops": step * 1e13, "parent": "base"},
                     )  # fmt: skip

@@ -58,6 +58,8 @@ def test_a_memoriser_sticks_to_its_rule(three_seeds):
 def test_p_values_are_corrected_within_their_family(three_seeds):
     every = [one for of in three_seeds.trainings for one in of.quantities]
     every += [one for of in three_seeds.contrasts for one in of.quantities]
+    parts = [part for of in three_seeds.trainings for part in of.parts]
+    every += [one for part in parts for one in (part.number, part.rule)]
     for family, count in (("readings", 6), ("further", None)):
         tests = [one for one in every if one.family == family]
         assert {one.tests for one in tests} == {len(tests)}
@@ -157,3 +159,28 @@ def test_the_words_are_the_same_everywhere(three_seeds):
     assert re.search(rf"\| OOD \| .*{100 * ood.change.value:+.1f}".replace("+", r"\+"), text)
     assert "4 pp need" in text
     assert Conclusion.model_validate_json(found.model_dump_json()) == found
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_a_change_is_that_of_its_numbers_and_that_of_reading_the_rule(plant, seeds):
+    """OOD rises by 30 points, its numbers as numerals by 50: reading the rule fell by 20."""
+    rates = [(0.5, 0.9, 0.5), (0.5, 0.9 + STEP, 0.5 - STEP), (0.5, 0.9, 0.5)][:seeds]
+    base, ended = plant({"gp-rl": ("rl", rates, False)})
+    group = conclude_group(base, ended, [])
+    (trained,) = group.trainings
+    inside, out = trained.parts
+    assert (inside.split, inside.control) == ("id", "control-id")
+    assert (out.split, out.control) == ("ood", "control-ood")
+    for part in trained.parts:
+        whole = quantity_of(group, "gp-rl", split=part.split).change.value
+        assert part.number.change.value + part.rule.change.value == pytest.approx(whole)
+        assert part.number.change.p_value_holm >= part.number.change.p_value
+    solved = [round(24 * one[2]) / 24 for one in rates]
+    assert out.number.change.value == pytest.approx(sum(solved) / seeds)
+    assert out.rule.base == pytest.approx(round(24 * 0.6) / 24)
+    assert out.rule.change.value < -0.1
+    assert out.rule.change.n == (seeds if seeds > 1 else 24)
+    assert (inside.number.change.value, inside.number.change.p_value) == (0.0, 1.0)
+    rows = dict(pages.tests_of(trained))
+    assert rows["OOD, of it reading the rule"] is out.rule
+    assert rows["ID, of it its numbers as numerals"] is inside.number

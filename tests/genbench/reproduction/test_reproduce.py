@@ -1,6 +1,7 @@
 """The whole pipeline with a tiny model and real trainers: what it makes, and that a kill costs
 nothing."""
 
+import csv
 import json
 import os
 import random
@@ -73,11 +74,21 @@ def test_from_a_base_to_a_conclusion_and_a_second_call_that_does_nothing(preset,
     sampled = conclusion["groups"][1]["trainings"][0]
     assert {one["k"] for one in sampled["pass_at_k"]} == {1, 2}
     assert sampled["decomposition"][0]["split"] == "ood"
-    page = (output / "reproduction.md").read_text()
+    page = (output / "page" / "README.md").read_text()
     assert "A control: of nothing." in page
+    assert "OOD: numbers" in page
     for line in page.splitlines():
         if line.startswith("!["):
-            assert (output / line.partition("(")[2].rstrip(")")).is_file()
+            assert (output / "page" / line.partition("(")[2].rstrip(")")).is_file()
+    assert json.loads((output / "page" / "conclusion.json").read_text()) == conclusion
+    with (output / "page" / "scaling.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    # Two ways of decoding, two splits: the three checkpoints, and the base where it has a record.
+    trained = [row for row in rows if row["method"] in ("sft", "rl")]
+    assert len(trained) == 2 * 2 * 3
+    assert all(float(row["flops"]) > 0 for row in trained)
+    for path in (output / "page").iterdir():  # nothing says where this machine keeps it
+        assert str(output).encode() not in path.read_bytes(), path
     assert page.count("![") == 2  # greedy and sampled are two figures
     assert (output / "conclusion.md").is_file()
 
@@ -137,6 +148,39 @@ def test_a_reproduction_killed_again_and_again_ends_with_the_same_bytes(preset, 
     assert len(files) == 1 + 2 * 2 * 7 + 1 + 6
     for path in files:
         assert (place / path.relative_to(whole)).read_bytes() == path.read_bytes(), path
+
+
+def test_a_task_can_be_drawn_otherwise_than_the_preset_says(preset, tmp_path):
+    path = tmp_path / "two.yaml"
+    path.write_text(
+        preset.read_text().replace(
+            "max_new_tokens: 16}",
+            "max_new_tokens: 16}, {task: gp-ood-cards, limit: 2, decodings: [{temperature: 0}]}",
+        )
+    )
+    plan = make_plan(str(path), tmp_path / "r", workers=1)
+    drawn = [(one.task, one.settings["samples"]) for one in plan.scorings]
+    assert drawn == [("gp-ood-rule", 1), ("gp-ood-rule", 2), ("gp-ood-cards", 1)]
+
+
+def test_a_training_can_have_fewer_checkpoints_scored_than_it_keeps(preset, tmp_path):
+    path = tmp_path / "fewer.yaml"
+
+    def planned(steps):
+        path.write_text(
+            preset.read_text().replace("    name: sft\n", f"    name: sft\n    scored: {steps}\n")
+        )
+        return [
+            str(one.relative_to(tmp_path))
+            for one in make_plan(str(path), tmp_path / "r", workers=1, seeds=1).checkpoints
+        ]
+
+    sft, rl = "r/training/sft/seed-0/step-", "r/training/rl/seed-0/step-"
+    assert planned("[]") == [f"{sft}2", f"{sft}4", f"{rl}2"]
+    assert planned("[4]") == [f"{sft}4", f"{rl}2"]
+    assert planned("[2]") == [f"{sft}2", f"{sft}4", f"{rl}2"]  # the last one is always scored
+    with pytest.raises(UsageError, match="step 3 keeps no checkpoint; those that do: 2, 4"):
+        planned("[3]")
 
 
 def test_the_bundled_presets_are_plans_that_can_be_run():

@@ -83,6 +83,12 @@ def test_a_training_that_was_killed_ends_with_the_same_weights_and_record(
         train_base(recipe, tmp_path / "b")
     monkeypatch.setattr(Mixture, "batches", real)
     assert not (tmp_path / "b" / "genbench_training.json").exists()
+    # A second kill, in the middle of writing the next state: it is newer, and torn.
+    whole = [path.name for path in (tmp_path / "b" / "trainer").glob("checkpoint-*")]
+    assert whole == ["checkpoint-4"]
+    torn = tmp_path / "b" / "trainer" / "checkpoint-6"
+    torn.mkdir()
+    (torn / "model.safetensors").write_bytes(b"half")
     folder = train_base(recipe, tmp_path / "b")
     first, second = (load_file(path / "model.safetensors") for path in (trained[0], folder))
     assert all(torch.equal(first[name], second[name]) for name in first)
@@ -93,8 +99,10 @@ def test_a_finished_training_is_not_done_again(trained):
     folder, _ = trained
     before = (folder / "model.safetensors").stat().st_mtime_ns
     said = []
+    (folder / "trainer" / "checkpoint-6").mkdir(parents=True)  # killed before it was deleted
     train_base(load_recipe("gp-base", SMALL), folder, say=said.append)
     assert "finished" in said[0]
+    assert not (folder / "trainer").exists()
     assert (folder / "model.safetensors").stat().st_mtime_ns == before
 
 

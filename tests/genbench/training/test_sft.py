@@ -276,3 +276,43 @@ def test_a_vision_language_model_is_trained_on_text(tmp_path):
     saved = MllamaForConditionalGeneration.from_pretrained(folder / "step-6")
     assert record(folder / "step-6")["parameters"] == saved.num_parameters()
     assert not same_weights(tmp_path / "vlm", folder / "step-6")
+
+
+BOTH = (
+    "{% for message in messages %}[{{ message['role'] }}]{% if message['content'] is string %}"
+    "{{ message['content'] }}{% else %}{% for part in message['content'] %}"
+    "{% if part['type'] == 'image' %}<image>{% else %}{{ part['text'] }}{% endif %}{% endfor %}"
+    "{% endif %}{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}"
+)
+
+
+def test_a_model_that_was_trained_on_text_is_still_shown_images(tiny_idefics, copy_of, tmp_path):
+    from picture_task import picture_task
+
+    import genbench
+
+    parent = copy_of(tiny_idefics)
+    (parent / "chat_template.jinja").write_text(BOTH)
+    folder = sft(parent, tmp_path / "j", "model.kind=image-text", "schedule.learning_rate=0.01")
+    assert record(folder / "step-6")["parent"]["name"] == str(parent)
+    found = {}
+    for name, checkpoint in (("before", parent), ("after", folder / "step-6")):
+        results = genbench.run(str(checkpoint), picture_task(n=4), output=tmp_path / name)
+        (run,) = (tmp_path / name).rglob("episodes.jsonl")
+        found[name] = results.sampling["images"], run.read_text()
+    assert found["before"][0] == found["after"][0]
+    assert found["before"][1] != found["after"][1]
+
+
+def test_a_template_that_takes_parts_alone_cannot_be_trained_with(tiny_idefics, tmp_path):
+    with pytest.raises(ModelError, match="takes messages as lists of parts alone"):
+        sft(tiny_idefics, tmp_path / "k", "model.kind=image-text")
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("tiny_idefics", "causal-lm"), ("tiny_llama", "image-text")]
+)
+def test_a_checkpoint_of_another_kind_is_refused(request, tmp_path, name, kind):
+    right = {"causal-lm": "image-text", "image-text": "causal-lm"}[kind]
+    with pytest.raises(UsageError, match=f"is of the kind {right}: set model.kind={right}"):
+        sft(request.getfixturevalue(name), tmp_path / "l", f"model.kind={kind}")

@@ -7,11 +7,11 @@ import pytest
 
 import genbench
 import genbench_tasks
-from genbench.task import fingerprint
-from genbench.training.recipes import load_recipe
+from genbench.training.recipes import load_recipe, recipe_fingerprint
 from genbench_tasks.general_points.hands import held_out_numbers, partition_fingerprint
 
-FOLDER = Path(genbench_tasks.__file__).parent / "checkpoints" / "gp-base"
+CHECKPOINTS = Path(genbench_tasks.__file__).parent / "checkpoints"
+FOLDER = CHECKPOINTS / "gp-base"
 RECORD = json.loads((FOLDER / "genbench_training.json").read_text())
 
 
@@ -37,9 +37,31 @@ def test_it_is_small_and_loads_with_plain_transformers():
     assert task.verify(instance, answer).checks["rule"]
 
 
+@pytest.mark.parametrize("name", ["gp-sft", "gp-rl"])
+def test_the_tuned_ones_are_what_their_recipes_make_of_it_and_saw_no_held_out_problem(name):
+    from genbench.models.files import fingerprints, weight_files
+
+    folder = CHECKPOINTS / name
+    assert sum(path.stat().st_size for path in folder.iterdir()) <= 4 * 2**20
+    record = json.loads((folder / "genbench_training.json").read_text())
+    recipe = load_recipe(name)
+    assert record["recipe_fingerprint"] == recipe_fingerprint(recipe)
+    assert (record["recipe"], record["step"]) == (name, recipe.schedule.steps)
+    weights, _ = fingerprints(folder, weight_files(folder, allow_pickle=False))
+    assert record["weights_fingerprint"] == weights
+    assert record["parent"] == {
+        "name": "demo/gp-base", "weights_fingerprint": RECORD["weights_fingerprint"],
+    }  # fmt: skip
+    assert record["parent_flops"] == RECORD["flops"]
+    assert record["problems"]["rules"] == ["face-10"]
+    trained = {tuple(map(int, it.split("."))) for it in record["problems"]["number_multisets"]}
+    assert len(trained) > 400
+    assert not trained & held_out_numbers()
+
+
 def test_it_is_what_its_recipe_makes_and_saw_no_held_out_problem():
     recipe = load_recipe("gp-base")
-    assert RECORD["recipe_fingerprint"] == fingerprint(recipe.model_dump(mode="json"))
+    assert RECORD["recipe_fingerprint"] == recipe_fingerprint(recipe)
     assert RECORD["step"] == recipe.schedule.steps
     assert RECORD["flops"] == 6 * RECORD["parameters"] * RECORD["tokens"]["trained"]
     problems = RECORD["problems"]

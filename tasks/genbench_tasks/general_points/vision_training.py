@@ -1,0 +1,126 @@
+"""Training problems and parts of the demo vision-language model: cards of black suits, many rules.
+
+The problems are those of `mixture`, asked with a picture in the place of the card names, and a
+share of recognition: the same pictures, only to be named. Every picture has the default look; none
+shows a red suit. A hand that may not be trained on is not shown for naming either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from genbench.task import Instance, Message, seeded
+from genbench_tasks.general_points.cards import multiset, numbers_of
+from genbench_tasks.general_points.hands import refuse_held_out
+from genbench_tasks.general_points.mixture import (
+    Mixture,
+    MixtureSettings,
+    after_failures,
+    answer_of,
+    draw_problem,
+)
+from genbench_tasks.general_points.pictures.look import DEFAULT_LOOK
+from genbench_tasks.general_points.prompts import phrases
+from genbench_tasks.general_points.recognition import CardRecognition, names_text
+from genbench_tasks.general_points.seen import pictured
+from genbench_tasks.general_points.tokenizer import build_tokenizer
+from genbench_tasks.general_points.vision import GeneralPointsVision
+
+if TYPE_CHECKING:
+    from transformers import Idefics3Processor, PreTrainedTokenizerFast
+
+SIDE, PATCH = 128, 16
+"""The model's pictures and their patches, in pixels: a token a patch."""
+
+CHAT_TEMPLATE = (
+    "{% for message in messages %}{{ '<|' + message['role'] + '|>' }}"
+    "{% if message['content'] is string %}{{ message['content'] }}{% else %}"
+    "{% for part in message['content'] %}"
+    "{% if part['type'] == 'image' %}<image>{% else %}{{ part['text'] }}{% endif %}"
+    "{% endfor %}{% endif %}<|end|>{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
+)
+
+
+def build_vision_tokenizer() -> PreTrainedTokenizerFast:
+    """That of the text models, and the constant stretches of the prompts with pictures."""
+    return build_tokenizer([*phrases(4, pictured=True), *_recognition_phrases()])
+
+
+def build_processor(tokenizer: PreTrainedTokenizerFast) -> Idefics3Processor:
+    """Pictures of `SIDE` pixels, whole and never cut into tiles."""
+    from transformers import Idefics3ImageProcessorPil, Idefics3Processor
+
+    tokenizer.add_special_tokens(
+        {"additional_special_tokens": ["<fake_token_around_image>", "<image>", "<global-img>"]}
+    )
+    size = {"longest_edge": SIDE}
+    return Idefics3Processor(
+        image_processor=Idefics3ImageProcessorPil(
+            do_image_splitting=False, size=size, max_image_size=size
+        ),
+        tokenizer=tokenizer,
+        image_seq_len=(SIDE // PATCH) ** 2,
+        chat_template=CHAT_TEMPLATE,
+    )
+
+
+@dataclass(frozen=True)
+class VisionSettings:
+    """Shares of the mixture, and the pictures' side in pixels before the model's own resizing."""
+
+    recognition: float = 0.4
+    pixels: int = 256
+    problems: MixtureSettings = field(default_factory=MixtureSettings)
+
+
+class VisionMixture:
+    """Batches of (conversation, response) pairs; what was used is recorded for the certificate."""
+
+    def __init__(self, seed: int, recognition: float = 0.4, pixels: int = 256) -> None:
+        self.seed = seed
+        self.settings = VisionSettings(recognition, pixels)
+        self._certificate = Mixture(seed)
+        self._naming = CardRecognition(prompt="ranks", feedback="outcome", settings={})
+        self._solving = GeneralPointsVision(prompt="paper", feedback="outcome", settings={})
+
+    def batches(self, size: int) -> Iterator[list[tuple[list[Message], str]]]:
+        """Endless batches; batch i depends on the seed and i alone, so training can resume."""
+        problems = self.settings.problems
+        number = 0
+        while True:
+            stream = seeded("vision mixture", self.seed, number)
+            turns = 1
+            if stream.random() < problems.revision:
+                turns = 2
+                while turns < problems.most_turns and stream.random() < 0.4:
+                    turns += 1
+            count = size if turns == 1 else max(1, size // problems.revision_batch_divisor)
+            yield [self.example(stream, turns) for _ in range(count)]
+            number += 1
+
+    def example(self, stream: Random, turns: int = 1) -> tuple[list[Message], str]:
+        """A conversation about a picture, of turns - 1 failed attempts, and the right answer."""
+        instance, solution = draw_problem(stream, self.settings.problems)
+        cards, values = instance.data["cards"], instance.data["values"]
+        refuse_held_out(cards, values, "the vision mixture")
+        self._certificate.used.add(multiset(numbers_of(cards, values)))
+        shown = pictured(instance, self.settings.pixels, DEFAULT_LOOK, stream.getrandbits(48))
+        if turns == 1 and stream.random() < self.settings.recognition:
+            return list(self._naming.messages(shown)), names_text(cards)
+        return after_failures(self._solving, shown, turns - 1, stream), answer_of(shown, solution)
+
+    def record(self) -> dict[str, Any]:
+        """The problems used so far, for `genbench_training.json`."""
+        return self._certificate.record()
+
+
+def _recognition_phrases() -> list[str]:
+    """What the prompts for naming say, each whole."""
+    environment = CardRecognition(prompt="ranks", feedback="outcome", settings={})
+    data = {"cards": ["A", "2", "3", "4"]}
+    instance = pictured(Instance("x", "x", "x", data), SIDE, DEFAULT_LOOK, 0)
+    return [environment.messages(instance)[0].text]
