@@ -2,6 +2,8 @@
 
 import io
 import json
+import re
+from pathlib import Path
 
 import datasets
 import numpy as np
@@ -18,6 +20,8 @@ from genbench.results_versions import as_of
 from genbench.settings import make_settings, settings_hash
 from genbench.task import Image, Instance, Message
 from genbench.verification import verify_run
+from genbench_tasks.general_points.pictures import camera, table
+from genbench_tasks.general_points.pictures.look import GRADED, NAMED
 
 TASK = "gp-vl-ood-visual"
 SMALL = {"pixels": 96}
@@ -175,6 +179,31 @@ def test_an_agent_that_a_task_does_not_have_is_refused(command, tmp_path):
     assert done.returncode == 2
     assert "no agent 'visual-memoriser' on this task" in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_the_task_file_of_the_page_is_a_task(command, tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "vision.md").read_text()
+    (block,) = re.findall(r"^```yaml\n(.*?)^```", page, re.M | re.S)
+    path = tmp_path / "mine.yaml"
+    path.write_text(block)
+    done = command("tasks", "check", path, "--set", "pixels=96")
+    assert done.returncode == 0, done.stderr
+    assert "paired/ood" in done.stdout
+
+
+def test_the_tables_of_the_page_are_the_looks_and_levels_of_the_code():
+    page = (Path(__file__).parents[2] / "docs" / "vision.md").read_text()
+    for name, values in NAMED.items():
+        (row,) = re.findall(rf"^\| `{name}` \| (.*) \|$", page, re.M)
+        assert re.findall("`([a-z-]+)`", row) == list(values)
+    levels = {
+        "rotation": table.ROTATIONS, "size": table.SIZES, "occlusion": range(6),
+        "noise": camera.NOISES, "blur": camera.BLURS, "jpeg": camera.QUALITIES,
+    }  # fmt: skip
+    assert set(levels) == set(GRADED)
+    for name, of_code in levels.items():
+        (row,) = re.findall(rf"^\| `{name}`[^|]*\| (.*) \|$", page, re.M)
+        assert [int(re.sub(r"\D", "", cell)) for cell in row.split("|")] == list(of_code[1:])
 
 
 # -- settings of the task in runs -----------------------------------------------------------------
