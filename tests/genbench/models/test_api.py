@@ -377,7 +377,8 @@ def test_a_server_that_is_gone_for_good_ends_the_run_resumably(speaker, tmp_path
         server.fault, server.number = lambda number, path, body: None, 0
         found = run(server, tmp_path / "a", args={"server": "it"})
         turns = sum(split.all_turns["turns"] for split in found.splits.values())
-        assert server.number == turns - kept
+        # Requests of the first run that were in flight may still come in.
+        assert turns - kept <= server.number <= turns - kept + 4
         events = header_of(tmp_path / "a")["execution"]["events"]
         assert events["responses"] == turns  # tokens and cost are of all sessions
     assert contents(tmp_path / "a") == contents(tmp_path / "sound")
