@@ -18,6 +18,7 @@ from genbench.settings import RunSettings
 from genbench.task import Protocol
 from genbench.yamlfile import read_mapping
 
+TASK_SETTINGS = "task_settings"
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _TAKEN = ("readme",)  # the index of the folder, where a file system does not tell case
 _COLUMNS = (
@@ -75,7 +76,8 @@ class Eligibility(_Strict):
 
     def allowed(self, setting: str) -> list[Any]:
         """The values of a setting that a row may have."""
-        found = self.settings[setting]
+        # A board that names no settings of the task takes the task as its file has it.
+        found = {TASK_SETTINGS: {}, **self.settings}[setting]
         return found if isinstance(found, list) else [found]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from genbench.leaderboard.definition import Board
+from genbench.leaderboard.definition import TASK_SETTINGS, Board
 from genbench.leaderboard.values import value_at
 from genbench.results import Results
 
@@ -37,10 +37,13 @@ def refusals(board: Board, results: Results, tier: str) -> list[str]:
 
 def _settings(board: Board, results: Results) -> list[str]:
     found = []
-    for name in board.eligibility.settings:
+    # Other settings of a task are other questions: a board that names none takes none.
+    for name in dict.fromkeys((*board.eligibility.settings, TASK_SETTINGS)):
         if is_reference(board, results) and name in _OF_THE_BACKEND:
             continue
         value, allowed = results.settings.get(name), board.eligibility.allowed(name)
+        if name == TASK_SETTINGS:
+            value = value or {}
         # In Python 1 equals true; 0 and 0.0 are equal here, too.
         if not any(value == one and _kind(value) is _kind(one) for one in allowed):
             wanted = " or ".join(json.dumps(one, default=str) for one in allowed)

@@ -35,29 +35,32 @@ class Images:
     def size(self, image: Image, shown_in: str) -> tuple[int, int]:
         """(width, height) in pixels. Nothing is decoded, but a damaged file is seen by its check
         sums where the format has them. Raises TaskError, naming the episode it is shown in."""
-        key = digest(image), image.media_type
-        if key not in self._sizes:
-            with _reading(image, shown_in), _no_bomb():
-                opened = _open(image)
-                size = opened.size
-                opened.verify()
-            self._sizes[key] = size
-        return self._sizes[key]
+        file = _read(image, shown_in)
+        return self._size(file, shown_in)
 
     def pixels(self, image: Image, shown_in: str) -> Pixels:
         """The image in RGB, transparency on white. Raises TaskError."""
-        key = digest(image), image.media_type
-        if key in self._decoded:
-            self._decoded.move_to_end(key)
-            return self._decoded[key]
-        self.size(image, shown_in)  # refuses what would not fit in the memory
-        with _reading(image, shown_in):
-            found = _rgb(_open(image))
+        file = _read(image, shown_in)
+        if file.key in self._decoded:
+            self._decoded.move_to_end(file.key)
+            return self._decoded[file.key]
+        self._size(file, shown_in)  # refuses what would not fit in the memory
+        with _showing(file, shown_in):
+            found = _rgb(file.open())
         self._held += _bytes(found)
-        self._decoded[key] = found
+        self._decoded[file.key] = found
         while self._held > self._memory and len(self._decoded) > 1:
             self._held -= _bytes(self._decoded.popitem(last=False)[1])
         return found
+
+    def _size(self, file: _File, shown_in: str) -> tuple[int, int]:
+        if file.key not in self._sizes:
+            with _showing(file, shown_in), _no_bomb():
+                opened = file.open()
+                size = opened.size
+                opened.verify()
+            self._sizes[file.key] = size
+        return self._sizes[file.key]
 
 
 def digest(image: Image) -> bytes:
@@ -65,18 +68,45 @@ def digest(image: Image) -> bytes:
     return hashlib.sha256(image.data).digest()
 
 
+class _File:
+    """What an image was when it was read: it may be drawn anew each time."""
+
+    def __init__(self, image: Image) -> None:
+        self.data = image.data
+        self.media_type = image.media_type
+        self.key = hashlib.sha256(self.data).digest(), self.media_type
+
+    def open(self) -> Any:
+        """As Pillow has it, not decoded yet."""
+        import PIL.Image
+
+        if self.media_type not in _DECODERS:
+            raise ValueError(f"its media type is none of {', '.join(_DECODERS)}")
+        opened = PIL.Image.open(io.BytesIO(self.data), formats=[_DECODERS[self.media_type]])
+        if opened.mode not in _MODES:
+            raise ValueError(f"its mode is {opened.mode}; save it with 8 bits a channel")
+        return opened
+
+
+def _read(image: Image, shown_in: str) -> _File:
+    try:
+        return _File(image)
+    except Exception as error:  # a stranger's task may raise anything
+        raise TaskError(f"an image of {shown_in} cannot be drawn: {brief(error)}") from error
+
+
 def _bytes(pixels: Pixels) -> int:
     return 3 * pixels.width * pixels.height
 
 
 @contextmanager
-def _reading(image: Image, shown_in: str) -> Iterator[None]:
+def _showing(file: _File, shown_in: str) -> Iterator[None]:
     """Whatever Pillow raises at a file becomes a TaskError."""
     try:
         yield
     except Exception as error:  # SyntaxError, struct.error, ...
         raise TaskError(
-            f"an image of {shown_in} ({len(image.data)} bytes, {image.media_type}) cannot be "
+            f"an image of {shown_in} ({len(file.data)} bytes, {file.media_type}) cannot be "
             f"shown: {brief(error)}"
         ) from None
 
@@ -89,17 +119,6 @@ def _no_bomb() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("error", DecompressionBombWarning)
         yield
-
-
-def _open(image: Image) -> Any:
-    import PIL.Image
-
-    if image.media_type not in _DECODERS:
-        raise ValueError(f"its media type is none of {', '.join(_DECODERS)}")
-    opened = PIL.Image.open(io.BytesIO(image.data), formats=[_DECODERS[image.media_type]])
-    if opened.mode not in _MODES:
-        raise ValueError(f"its mode is {opened.mode}; save it with 8 bits a channel")
-    return opened
 
 
 def _rgb(opened: Any) -> Pixels:

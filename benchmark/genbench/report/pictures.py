@@ -11,8 +11,8 @@ from genbench.task import Image
 #: pictures that a page may show; anything else is named only
 _SHOWN = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 _LARGE = 24 * 1024  # bytes; a page may hold thousands of pictures
-_SIDE = 512
-_QUALITY = 80
+_SIDE = 384
+_QUALITY = 60
 
 
 def page_picture(image: Image) -> Any:
@@ -29,7 +29,7 @@ def page_picture(image: Image) -> Any:
 
 
 def _reduced(data: bytes) -> tuple[bytes, list[int]] | None:
-    """A copy of a picture within 512 x 512 pixels, and its own size; None where it is not smaller,
+    """A copy of a picture within 384 x 384 pixels, and its own size; None where it is not smaller,
     or where the picture cannot be read."""
     from PIL import Image as Pillow
 

@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import json
 import re
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import partial
+from threading import Lock
 from typing import Any
 
 from genbench.task import Image, Instance, Message, SplitSpec, canonical_json, derive_seed
@@ -97,20 +99,49 @@ def pictured(instance: Instance, pixels: int, look: Mapping[str, Any], seed: Any
     )
 
 
-# A picture is read several times on its way to a model, and in every turn: the last ones are kept,
-# 50 MB of the largest usual ones.
-@lru_cache(maxsize=512)
+class RecentPictures:
+    """The last pictures that were drawn, up to so many bytes of files: one is read several times on
+    its way to a model, and in every turn."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit, self._size = limit, 0
+        self._files: OrderedDict[str, bytes] = OrderedDict()
+        self._lock = Lock()
+
+    def file(self, drawn: str) -> bytes:
+        """The PNG file of cards, suits and picture, given as canonical JSON."""
+        with self._lock:
+            if drawn in self._files:
+                self._files.move_to_end(drawn)
+                return self._files[drawn]
+        found = _png(drawn)
+        with self._lock:
+            if drawn not in self._files:
+                self._files[drawn] = found
+                self._size += len(found)
+            while self._size > self._limit and self._files:
+                self._size -= len(self._files.popitem(last=False)[1])
+        return found
+
+
 def _png(drawn: str) -> bytes:
     from genbench_tasks.general_points.pictures import png
 
     return png(*json.loads(drawn))
 
 
+_RECENT = RecentPictures(64 * 2**20)
+
+
+def _file(drawn: str) -> bytes:
+    return _RECENT.file(drawn)
+
+
 def shown(instance: Instance, text: str) -> Message:
     """The user message of an instance's picture, drawn when it is read, and a text."""
     data = instance.data
     drawn = canonical_json([data["cards"], data["suits"], data["picture"]])
-    image = Image(partial(_png, drawn))
+    image = Image(partial(_file, drawn))
     return Message("user", (image, text))
 
 

@@ -358,6 +358,24 @@ def test_an_image_is_decoded_once_while_there_is_room(monkeypatch):
     assert len(opened) == 4 + 3
 
 
+def test_an_image_that_is_drawn_when_it_is_read_is_drawn_once_for_its_size_and_its_pixels():
+    drawn = []
+    image = Image(lambda: drawn.append(1) or picture(1).data)
+    images = Images()
+    assert images.pixels(image, "e0").size == (48, 40)
+    assert len(drawn) == 1
+    assert images.size(image, "e0") == (48, 40)
+    assert len(drawn) == 2
+
+
+def test_an_image_that_cannot_be_drawn_is_the_task_s_fault(tiny_llava):
+    def draw():
+        raise KeyError("no such card")
+
+    with pytest.raises(TaskError, match=r"an image of e0 cannot be drawn: .*no such card"):
+        load(tiny_llava).submit(requests([question(Image(draw))]))
+
+
 def test_an_image_larger_than_the_room_is_shown():
     images = Images(memory=1)
     assert images.pixels(picture(1), "e0").size == (48, 40)

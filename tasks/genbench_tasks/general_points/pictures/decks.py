@@ -192,8 +192,8 @@ def card_layers(
     ink, robe = ink_of(suit, suit_colour, deck)
     layers: list[Layer] = []
     if deck.border:
-        layers.append((ink, _frame(360, deck.border, 0)))
-        layers.append((ink, _frame(470, deck.border // 2, 0)))
+        layers.append((ink, _frame(360, deck.border)))
+        layers.append((ink, _frame(470, deck.border // 2)))
     if deck.pips == "suit":
         layers.append((ink, placed(SUITS[suit], *deck.middle)))
     elif card in ("J", "Q", "K"):
@@ -208,7 +208,7 @@ def card_layers(
     return tuple((colour, joined(contours)) for colour, contours in layers)
 
 
-def _frame(inset: int, width: int, radius: int) -> list[Contour]:
+def _frame(inset: int, width: int) -> list[Contour]:
     return frame(inset, inset, WIDTH - inset, HEIGHT - inset, width)
 
 

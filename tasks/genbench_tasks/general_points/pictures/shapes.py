@@ -126,14 +126,6 @@ def turn(degrees: int) -> tuple[int, int]:
     return round(cos(angle) * FIXED), round(sin(angle) * FIXED)
 
 
-def rotated(points: Contour, degrees: int) -> Contour:
-    """The contour, turned clockwise (y points down) around (0, 0)."""
-    c, s = turn(degrees)
-    x, y = points[:, 0], points[:, 1]
-    half = FIXED // 2
-    return np.stack([(x * c - y * s + half) // FIXED, (x * s + y * c + half) // FIXED], axis=1)
-
-
 _STEM = mirrored(
     (0, 40),
     [(60, 40)],

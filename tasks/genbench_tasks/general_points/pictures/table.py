@@ -225,8 +225,8 @@ def cover(
     free."""
     index = DECKS[deck_style].index_circle
     free = [_on_canvas(index, place) for place in found]
-    for place in found:
-        for _ in range(level):
+    for _ in range(level):  # a level has the chips of the one before, and one more on each card
+        for place in found:
             for _ in range(_TRIES):
                 chip = random.randrange(WIDTH), random.randrange(HEIGHT), _CHIP_RADIUS
                 x, y, radius = _on_canvas(chip, place)

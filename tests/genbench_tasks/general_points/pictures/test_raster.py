@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from genbench_tasks.general_points.pictures.decks import HEIGHT, WIDTH, transformed
 from genbench_tasks.general_points.pictures.raster import (
     UNIT,
     fill,
@@ -15,7 +16,7 @@ from genbench_tasks.general_points.pictures.raster import (
     joined,
     paint,
 )
-from genbench_tasks.general_points.pictures.shapes import SUITS, disc, outlined, rotated, stroke
+from genbench_tasks.general_points.pictures.shapes import SUITS, disc, outlined, stroke
 
 SIDE = 6
 SCANLINES = 8
@@ -153,10 +154,13 @@ def test_an_outline_is_wider_by_its_line_on_every_side():
     assert (np.abs(reach - 1100) <= 6).all()
 
 
-def test_four_quarter_turns_are_none():
-    points = np.array([(1000, 20), (-31, 977), (5, -1)])
-    turned = points
-    for _ in range(4):
-        turned = rotated(turned, 90)
-    assert (turned == points).all()
-    assert rotated(np.array([(1000, 0)]), 90).tolist() == [[0, 1000]]
+@pytest.mark.parametrize("width", [300, 20_000, 900_000])
+@pytest.mark.parametrize("degrees", range(-20, 21, 5))
+def test_a_turned_card_keeps_its_sides(width, degrees):
+    corners = np.array([(0, 0), (WIDTH, 0), (WIDTH, HEIGHT), (0, HEIGHT)])
+    found = transformed(corners, width, degrees).astype(float)
+    for (one, other), side in zip(pairwise(found), (width, width * 7 / 5, width), strict=True):
+        assert np.hypot(*(other - one)) == pytest.approx(side, rel=1e-4, abs=1.5)
+    across, down = found[1] - found[0]
+    assert np.degrees(np.arctan2(down, across)) == pytest.approx(degrees, abs=0.5)
+    assert np.abs(found.sum(axis=0)).max() <= 4  # around the middle
