@@ -332,7 +332,7 @@ def test_a_hostile_response_costs_little_time(addition, unit):
     for size in (100_000, 1_000_000):
         started = time.process_time()
         assert not environment.verify(instance, unit * (size // len(unit))).correct
-        assert time.process_time() - started < 1
+        assert time.process_time() - started < 5  # linear: a quadratic reader takes hours
 
 
 # -- the backend -----------------------------------------------------------------------------------
