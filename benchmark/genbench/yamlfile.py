@@ -28,7 +28,7 @@ def read_mapping(path: Path, what: str, error: type[GenbenchError] = TaskError) 
             return super().construct_mapping(node, deep=deep)
 
     try:
-        found = yaml.load(path.read_bytes(), Loader=Loader)  # noqa: S506  a subclass of SafeLoader
+        found = Loader(path.read_bytes()).get_single_data()  # SafeLoader: data, and no objects
     except (OSError, yaml.YAMLError, ValueError, RecursionError) as fault:
         raise error(f"{what} {path} cannot be read: {fault}") from None
     if not isinstance(found, dict):

@@ -1,10 +1,20 @@
-"""Tiny checkpoints that read images, and the task that shows them, as an installed pack has it."""
+"""A browser; tiny checkpoints that read images, and the task that shows them, as an installed pack
+has it."""
 
+import chromium
 import picture_task
 import pytest
 import tiny_models
 
 from genbench import registry
+
+
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory):
+    """A browser without a window, of a module's own."""
+    found = chromium.start(tmp_path_factory.mktemp("profile"))
+    yield found
+    found.quit()
 
 
 def _saved(save_checkpoint, name, made):

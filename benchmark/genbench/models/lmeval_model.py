@@ -16,7 +16,7 @@ from genbench.errors import ModelError
 from genbench.models.interface import BatchedModel, Identity, LoadOptions, Request, Response
 from genbench.models.lmeval import OF_IMAGES, TRANSFORMERS, WITH_DTYPE
 from genbench.models.options import flag, resolve_device, resolve_dtype
-from genbench.models.rendering import refuse_doubled_bos
+from genbench.models.rendering import refusals, refuse_doubled_bos
 from genbench.models.transformer import (
     check_complete,
     check_vocabulary,
@@ -149,16 +149,8 @@ class LMEvalModel(BatchedModel):
 
     def _by_template(self, chat: list[dict[str, Any]]) -> str:
         """What lm-eval's template makes of messages, which it may change."""
-        from jinja2 import TemplateError
-
-        try:
+        with refusals(chat):
             return str(self._lm.apply_chat_template(chat, add_generation_prompt=True))
-        except (TemplateError, TypeError, ValueError) as error:
-            roles = ", ".join(message["role"] for message in chat)
-            raise ModelError(
-                f"the checkpoint's chat template refuses messages of the roles {roles}: {error}; "
-                "leave --system out, or use --chat-template off"
-            ) from None
 
     def _ids(self, text: str) -> list[int] | None:
         """The prompt's token ids as lm-eval makes them, None where it does not say."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal
 
 from genbench.errors import ModelError
@@ -138,13 +139,20 @@ class ImageRenderer:
 
 def templated(source: Any, chat: list[dict[str, Any]], **settings: Any) -> str:
     """What the chat template of a tokenizer or a processor makes of messages. Raises ModelError."""
+    with refusals(chat):
+        return str(
+            source.apply_chat_template(chat, add_generation_prompt=True, tokenize=False, **settings)
+        )
+
+
+@contextmanager
+def refusals(chat: Sequence[Mapping[str, Any]]) -> Iterator[None]:
+    """A chat template's refusal of messages becomes a ModelError."""
     from jinja2 import TemplateError
 
     # A template's own mistakes (None joined to a text, say) come as TypeError or ValueError.
     try:
-        return str(
-            source.apply_chat_template(chat, add_generation_prompt=True, tokenize=False, **settings)
-        )
+        yield
     except (TemplateError, TypeError, ValueError) as error:
         roles = ", ".join(message["role"] for message in chat)
         raise ModelError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from genbench.report.tables import markdown_text as _md
 from genbench.report.text import clean
 from genbench.reproduction.plan import Plan
 from genbench.reproduction.results import (
@@ -129,12 +130,6 @@ def unit_sentence(one: TrainingConclusion) -> str:
         f"Intervals and tests are over {one.quantities[0].change.n} instances: they speak of this "
         "training run alone."
     )
-
-
-def _md(text: str) -> str:
-    for mark in ("\\", "|", "*", "_", "`", "<"):
-        text = text.replace(mark, f"\\{mark}")
-    return text
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -20,9 +20,7 @@ from genbench.task import (
     Instance,
     Message,
     SplitSpec,
-    TaskError,
     Verdict,
-    closest,
     seeded,
 )
 from genbench_tasks.answers import MAX_RESPONSE_CHARS, find_answer, last_line_like
@@ -45,6 +43,7 @@ from genbench_tasks.general_points.hands import (
 from genbench_tasks.general_points.prompts import PROMPTS, answer_text, prompt_text
 from genbench_tasks.general_points.solver import count, expressions, solutions
 from genbench_tasks.general_points.splits import check_settings, draw
+from genbench_tasks.rewards import chosen_rewards
 
 #: Reward tables by outcome; "other" is what the table does not name. `paper`: appendix A.3.
 REWARDS: Mapping[str, Mapping[str, float]] = {
@@ -100,10 +99,7 @@ class GeneralPoints(Environment):
     def __init__(self, *, prompt: str, feedback: str, settings: Mapping[str, Any]) -> None:
         super().__init__(prompt=prompt, feedback=feedback, settings=settings)
         check_settings(settings, "settings", self.more_settings)
-        table = settings.get("reward", "outcome")
-        if table not in REWARDS:
-            raise TaskError(f"no reward table '{table}'; {closest(table, REWARDS)}")
-        self._rewards = REWARDS[table]
+        self._rewards = chosen_rewards(settings, REWARDS)
 
     # -- instances and prompts ------------------------------------------------------------------
 

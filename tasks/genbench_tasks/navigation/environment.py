@@ -22,9 +22,7 @@ from genbench.task import (
     Instance,
     Message,
     SplitSpec,
-    TaskError,
     Verdict,
-    closest,
 )
 from genbench_tasks.navigation.actions import KINDS, action_space, named_rule
 from genbench_tasks.navigation.episodes import FreeEpisode, RailEpisode
@@ -44,6 +42,7 @@ from genbench_tasks.navigation.verifier import (
     expert_of,
     judge,
 )
+from genbench_tasks.rewards import chosen_rewards
 
 
 class Navigation(Environment):
@@ -56,10 +55,7 @@ class Navigation(Environment):
     def __init__(self, *, prompt: str, feedback: str, settings: Mapping[str, Any]) -> None:
         super().__init__(prompt=prompt, feedback=feedback, settings=settings)
         check_settings(settings, "settings")
-        table = settings.get("reward", "outcome")
-        if table not in REWARDS:
-            raise TaskError(f"no reward table '{table}'; {closest(str(table), REWARDS)}")
-        self._rewards = REWARDS[table]
+        self._rewards = chosen_rewards(settings, REWARDS)
 
     # -- routes and states ----------------------------------------------------------------------
 

@@ -1,7 +1,6 @@
 """A small repository of boards and published runs, made once and copied for each test."""
 
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
@@ -21,9 +20,6 @@ from small_board import (
 from genbench.leaderboard.building import build
 from genbench.leaderboard.definition import load_boards
 from genbench.leaderboard.publishing import add
-
-# The browser of the tests of reports drives the pages of boards, too.
-sys.path.append(str(Path(__file__).parents[1] / "report"))
 
 
 @pytest.fixture(scope="session")

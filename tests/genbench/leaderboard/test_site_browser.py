@@ -14,13 +14,6 @@ pytestmark = pytest.mark.browser
 BOARDS = Path(__file__).parents[3] / "leaderboards"
 
 
-@pytest.fixture(scope="module")
-def driver(tmp_path_factory):
-    found = chromium.start(tmp_path_factory.mktemp("profile"))
-    yield found
-    found.quit()
-
-
 @pytest.fixture
 def site(crowded, driver):
     """The board's page on the site, opened anew from the disk."""

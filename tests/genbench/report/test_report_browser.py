@@ -12,13 +12,6 @@ from genbench.report import build_report
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture(scope="module")
-def driver(tmp_path_factory):
-    found = chromium.start(tmp_path_factory.mktemp("profile"))
-    yield found
-    found.quit()
-
-
 @pytest.fixture(scope="module", params=["one file", "pieces beside it"])
 def page(request, hostile, driver, tmp_path_factory):
     """The open page, from the disk."""

@@ -2,20 +2,12 @@
 
 import time
 
-import chromium
 import pytest
 import report_runs
 
 from genbench.report import build_report
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def driver(tmp_path_factory):
-    found = chromium.start(tmp_path_factory.mktemp("profile"))
-    yield found
-    found.quit()
 
 
 @pytest.mark.parametrize(
