@@ -163,7 +163,7 @@ def _clouds(canvas: NDArray[np.int64], look: Look, weather: Weather) -> None:
     body = np.minimum(bright * 290 // 1000, 255)
     dark = (np.clip(noise - bar, 0, 90) * 26 // 90)[:, :, None]
     tone = body * (100 - dark) // 100
-    canvas += (tone - canvas) * share[:, :, None] * 85 // 10000
+    canvas += (tone - canvas) * share[:, :, None] * 70 // 10000
 
 
 def _eased(step: NDArray[np.int64], size: int) -> NDArray[np.int64]:

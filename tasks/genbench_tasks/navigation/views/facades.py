@@ -453,5 +453,7 @@ class Mason:
             canvas[10:15, 19:45] = mixed(tiled, BLACK, 20)
         canvas[60:] = mixed(tiled, BLACK, 45)
         if self.snow:
-            cover = (grain(16, 16, 17) < 214).repeat(4, axis=0).repeat(4, axis=1)
-            canvas[cover] = (canvas[cover] + 5 * np.array((240, 244, 250))) // 6
+            canvas[:54] = (canvas[:54] + 6 * np.array((240, 244, 250))) // 7
+            for column in range(0, SIZE, 4):  # it has begun to slide
+                edge = 52 + int(tones[3, column // 4]) // 32
+                canvas[50:edge, column : column + 4] = (238, 242, 248)

@@ -94,12 +94,12 @@ def _coloured(
 
 
 def _grit(at: Point, east: Floats, north: Floats, blur: Floats) -> Floats:
-    """Lighter and darker spots of a quarter of a metre, which lie still as the walker moves."""
-    x = np.floor((east + np.float32(at[0] % 1024)) * 4).astype(np.int64)
-    y = np.floor((north + np.float32(at[1] % 1024)) * 4).astype(np.int64)
+    """Lighter and darker spots of a tenth of a metre, which lie still as the walker moves."""
+    x = np.floor((east + np.float32(at[0] % 1024)) * 10).astype(np.int64)
+    y = np.floor((north + np.float32(at[1] % 1024)) * 10).astype(np.int64)
     mix = (x * 374761393 + y * 668265263) % 4294967296
     mix = ((mix ^ (mix >> 13)) * 1274126177 % 4294967296) >> 24
-    weight = np.minimum(np.float32(0.06), np.float32(0.012) / blur)
+    weight = np.minimum(np.float32(0.05), np.float32(0.004) / blur)
     return (mix.astype(np.float32) / np.float32(128) - 1) * weight
 
 

@@ -23,6 +23,7 @@ from genbench_tasks.navigation.views.houses import Houses
 from genbench_tasks.navigation.views.looks import Look, look_of
 from genbench_tasks.navigation.views.plan import Plan, plan
 from genbench_tasks.navigation.views.signs import captioned, hang_signs
+from genbench_tasks.navigation.views.things import place_things
 
 REACH = 130.0
 """Buildings along streets farther than this are not drawn."""
@@ -43,6 +44,7 @@ def draw_grid(city: str, at: Point, heading: float, pixels: int, skin: str | Non
     if look.weather == "rain":
         _reflect(colours, views)
     canvas = np.rint(np.clip(colours, 0, 255)).astype(np.uint8)
+    place_things(canvas, depths, views, look, there, at)
     fall(canvas, look, views, derive_seed("navigation fall", city, *at, heading))
     hang_signs(canvas, views, there, at, look)
     captioned(canvas, pixels)
