@@ -48,7 +48,9 @@ def ground_colours(
         if not len(here):
             continue
         along, side, distance = along[here], np.abs(side[here]), distance[here]
-        joint = np.minimum(_from_line(along, _SLAB), _from_line(side - np.float32(width.kerb), _SLAB))
+        joint = np.minimum(
+            _from_line(along, _SLAB), _from_line(side - np.float32(width.kerb), _SLAB)
+        )
         fine = np.clip(np.float32(0.10) / blur[here], 0, 1)
         slabs[here] = fine * _soft(np.float32(0.035) - joint, blur[here])
         a, b = plan.edges[index]
@@ -100,13 +102,15 @@ def _grit(at: Point, east: Floats, north: Floats, blur: Floats) -> Floats:
     mix = (x * 374761393 + y * 668265263) % 4294967296
     mix = ((mix ^ (mix >> 13)) * 1274126177 % 4294967296) >> 24
     weight = np.minimum(np.float32(0.05), np.float32(0.004) / blur)
-    return (mix.astype(np.float32) / np.float32(128) - 1) * weight
+    found: Floats = (mix.astype(np.float32) / np.float32(128) - 1) * weight
+    return found
 
 
 def _from_line(value: Floats, apart: float) -> Floats:
     """How far values are from the nearest multiple."""
     rest = value / np.float32(apart)
-    return np.abs(rest - np.rint(rest)) * np.float32(apart)
+    found: Floats = np.abs(rest - np.rint(rest)) * np.float32(apart)
+    return found
 
 
 def _soft(inside: Floats, blur: Floats) -> Floats:
@@ -133,11 +137,14 @@ def _markings(
         on = _soft(np.minimum(np.float32(0.3) - stripe, np.float32(kerb - 0.35) - side), across)
         # Stripes finer than pixels are half of the paint.
         on = np.where(across > np.float32(0.6), np.float32(0.5), on)
-        stop = _soft(np.minimum(where - np.float32(clear + 4), np.float32(clear + 4.5) - where), blur)
+        stop = _soft(
+            np.minimum(where - np.float32(clear + 4), np.float32(clear + 4.5) - where), blur
+        )
         stop = stop * np.minimum(np.float32(0.5) / blur, 1) * (side < np.float32(kerb - 0.3))
         found = np.maximum(found, np.maximum(strip * on, stop * np.float32(0.8)))
     dash = np.float32(1.5) - _from_line(along, 6.0)
     inner = np.minimum(along - np.float32(ends[0] + 7), np.float32(length - ends[1] - 7) - along)
     line = _soft(np.minimum(dash, inner), blur)
     thin = np.minimum(np.float32(0.16) / across, 1) * _soft(np.float32(0.08) - side, across)
-    return np.maximum(found, line * thin).astype(np.float32)
+    painted: Floats = np.maximum(found, line * thin).astype(np.float32)
+    return painted
