@@ -17,7 +17,7 @@ from genbench_tasks.navigation.routes import route
 from genbench_tasks.navigation.views import SKINS
 from genbench_tasks.navigation.views.maps import route_map
 from genbench_tasks.navigation.views.render import draw_grid
-from genbench_tasks.navigation.views.sheets import captioned_cell, route_sheet, tiled
+from genbench_tasks.navigation.views.sheets import captioned_cell, drawn_steps, route_sheet, tiled
 
 CITIES = ("grid-000012", "organic-000024", "radial-000020")
 VIEWS = 10
@@ -30,7 +30,8 @@ def views() -> Image.Image:
     sheets = []
     for name in CITIES:
         found = route(name, 0, 6, 12).json()
-        sheets.append(route_sheet(found, pixels=PIXELS, columns=5, steps=range(1, VIEWS + 1)))
+        drawn = drawn_steps(found, range(1, VIEWS + 1), pixels=PIXELS)
+        sheets.append(route_sheet(found, drawn, columns=5))
     return Image.fromarray(np.concatenate(sheets))
 
 

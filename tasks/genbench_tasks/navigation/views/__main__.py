@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from genbench.task import TaskError
 from genbench_tasks.navigation.actions import RULES
 from genbench_tasks.navigation.prompts import FRAMES
 from genbench_tasks.navigation.routes import route
-from genbench_tasks.navigation.views import SKINS, check, street_grid
+from genbench_tasks.navigation.views import SKINS, check
 from genbench_tasks.navigation.views.maps import route_map
+from genbench_tasks.navigation.views.sheets import drawn_steps, route_sheet
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,13 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         chosen.output.mkdir(parents=True, exist_ok=True)
         drawn = route_map(found, rule=chosen.rule, frames=chosen.frames)
         (chosen.output / "map.png").write_bytes(drawn)
-        for number, step in enumerate(found["steps"], 1):
-            views = street_grid(
-                found["city"], tuple(step["at"]), step["heading"],
-                pixels=chosen.pixels, skin=chosen.skin,
-            )  # fmt: skip
-            (chosen.output / f"step-{number:02d}.png").write_bytes(views)
-        _save_sheet(found, chosen)
+        _save_steps(found, chosen)
     except TaskError as error:
         print(error, file=sys.stderr)
         return 2
@@ -56,12 +52,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _save_sheet(found: dict[str, object], chosen: argparse.Namespace) -> None:
+def _save_steps(found: Mapping[str, Any], chosen: argparse.Namespace) -> None:
+    """The views of every step, and all of them on a sheet."""
     from PIL import Image
 
-    from genbench_tasks.navigation.views.sheets import route_sheet
-
-    sheet = route_sheet(found, pixels=chosen.pixels, skin=chosen.skin)
+    numbers = range(1, len(found["steps"]) + 1)
+    drawn = drawn_steps(found, numbers, pixels=chosen.pixels, skin=chosen.skin)
+    for number, views in drawn.items():
+        Image.fromarray(views).save(chosen.output / f"step-{number:02d}.png", compress_level=3)
+    sheet = route_sheet(found, drawn, skin=chosen.skin)
     Image.fromarray(sheet).save(chosen.output / "sheet.png", compress_level=6)
 
 

@@ -17,26 +17,34 @@ Canvas = NDArray[np.uint8]
 _GAP = 10
 
 
+def drawn_steps(
+    route: Mapping[str, Any], steps: Sequence[int], *, pixels: int = 224, skin: str | None = None
+) -> dict[int, Canvas]:
+    """The views of steps of a route, by their numbers, from 1. Raises TaskError."""
+    found = {}
+    for number in steps:
+        step = route["steps"][number - 1]
+        at = tuple(step["at"])
+        found[number] = draw_grid(route["city"], at, step["heading"], pixels, skin)
+    return found
+
+
 def route_sheet(
     route: Mapping[str, Any],
+    drawn: Mapping[int, Canvas],
     *,
-    pixels: int = 224,
-    skin: str | None = None,
     columns: int = 3,
-    steps: Sequence[int] | None = None,
+    skin: str | None = None,
 ) -> Canvas:
-    """The views of a route's steps (or of those numbers, from 1) side by side as RGB, over what is
-    observed and what the expert does. Raises TaskError."""
-    numbers = range(1, len(route["steps"]) + 1) if steps is None else steps
+    """The views of a route's steps side by side as RGB, over what is observed there and what the
+    expert does."""
+    looks = f" ({skin})" if skin else ""
     cells = []
-    for number in numbers:
+    for number, views in drawn.items():
         step = route["steps"][number - 1]
-        views = draw_grid(route["city"], tuple(step["at"]), step["heading"], pixels, skin)
-        words = [
-            f"{number}. {observation_text(step['landmarks'], step['intersection'])}",
-            f"{route['city']}{f' ({skin})' if skin else ''}: {action_text(step)}",
-        ]
-        cells.append(captioned_cell(views, words))
+        observed = observation_text(step["landmarks"], step["intersection"])
+        done = f"{route['city']}{looks}: {action_text(step)}"
+        cells.append(captioned_cell(views, [f"{number}. {observed}", done]))
     return tiled(cells, columns)
 
 
