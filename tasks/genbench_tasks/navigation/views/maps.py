@@ -16,9 +16,10 @@ from genbench_tasks.general_points.pictures.raster import UNIT, Contour, joined,
 from genbench_tasks.general_points.pictures.shapes import disc, polygon, stroke
 from genbench_tasks.navigation.cities import City, Point, city
 from genbench_tasks.navigation.prompts import instruction_texts
+from genbench_tasks.navigation.views.geometry import unit
 from genbench_tasks.navigation.views.lettering import outlines, width_of, wrapped
 from genbench_tasks.navigation.views.looks import Colour
-from genbench_tasks.navigation.views.plan import Plan, plan, unit
+from genbench_tasks.navigation.views.plan import Plan, plan
 from genbench_tasks.navigation.views.signs import colours_of
 
 Box = tuple[float, float, float, float]
