@@ -1,4 +1,4 @@
-"""What the demo vision-language model is trained on: black cards, right answers, no held-out hand."""
+"""What the demo vision-language model is shown: black cards, right answers, no held-out hand."""
 
 from itertools import islice
 
