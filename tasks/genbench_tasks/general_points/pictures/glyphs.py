@@ -121,38 +121,47 @@ def _raised(letter: str, contours: list[Contour], tall: int) -> list[Contour]:
 
 def _outlines(font: Font) -> dict[str, list[Contour]]:
     """The flattened outlines of the letters in refined font units, y down. Raises TaskError."""
-    found = {letter: _read(font.file, letter) for letter in _LETTERS}
+    found = {letter: shapes for letter, (shapes, _) in contours_of(font.file, _LETTERS).items()}
     if font.jack is not None:
-        found["J"] = _read(font.jack, "J")
+        found["J"] = contours_of(font.jack, "J")["J"][0]
     digest = hashlib.sha256()
     for letter, contours in found.items():
         digest.update(f"{letter} {[points.tolist() for points in contours]}".encode())
     if digest.hexdigest() != font.sha256:
         raise TaskError(
-            f"the letters of {_font_folder() / font.file} are not those that card pictures are "
+            f"the letters of {font_path(font.file)} are not those that card pictures are "
             f"made with ({digest.hexdigest()[:12]}, not {font.sha256[:12]}), so pictures would "
             "differ from everyone else's; install the matplotlib of constraints.txt"
         )
     return found
 
 
-def _read(file: str, letter: str) -> list[Contour]:
+def contours_of(file: str, letters: str) -> dict[str, tuple[list[Contour], int]]:
+    """The flattened outlines of letters of a font, and how far each advances, in refined font
+    units with y down. Raises TaskError where the font cannot be read."""
     from fontTools.ttLib import TTFont, TTLibError
 
-    path = _font_folder() / file
+    path = font_path(file)
     try:
         with TTFont(path, lazy=True) as font:
-            return _contours(font.getGlyphSet(), font.getBestCmap()[ord(letter)])
+            glyphs, names = font.getGlyphSet(), font.getBestCmap()
+            return {
+                letter: (
+                    _contours(glyphs, names[ord(letter)]),
+                    int(glyphs[names[ord(letter)]].width) * _SCALE,
+                )
+                for letter in letters
+            }
     except (OSError, TTLibError, KeyError) as error:
         raise TaskError(f"the font {path} cannot be read: {error}; reinstall matplotlib") from None
 
 
-def _font_folder() -> Path:
-    """Where matplotlib keeps its fonts; it is found without being imported."""
+def font_path(file: str) -> Path:
+    """Where matplotlib keeps a font; it is found without being imported. Raises TaskError."""
     found = importlib.util.find_spec("matplotlib")
     if found is None or found.origin is None:
-        raise TaskError("card pictures take their letters from matplotlib, which is not installed")
-    return Path(found.origin).parent / "mpl-data" / "fonts" / "ttf"
+        raise TaskError("pictures take their letters from matplotlib, which is not installed")
+    return Path(found.origin).parent / "mpl-data" / "fonts" / "ttf" / file
 
 
 def _contours(glyphs: Any, name: str) -> list[Contour]:
