@@ -66,6 +66,12 @@ class Observation:
         }
 
 
+def point_shares(length: float) -> list[float]:
+    """Where way-points of a street of that length can lie, as shares of it, ascending."""
+    count = min(_MOST_POINTS, int(length / _SPACING) - 1)
+    return [round((k + 1) / (count + 1), 4) for k in range(count)]
+
+
 @dataclass
 class Streets:
     """A city with the way-points of one route's walks.
@@ -83,11 +89,9 @@ class Streets:
         """Where the way-points of a street lie, as shares of its length, ascending."""
         found = self._shares.get(edge)
         if found is None:
-            count = min(_MOST_POINTS, int(self.city.length(edge) / _SPACING) - 1)
             stream = seeded("navigation points", self.city.name, self.salt, *edge)
-            kept = [
-                round((k + 1) / (count + 1), 4) for k in range(count) if stream.random() >= _DROPPED
-            ]
+            possible = point_shares(self.city.length(edge))
+            kept = [share for share in possible if stream.random() >= _DROPPED]
             more = self.extra.get(edge, ())
             apart = _SPACING / 2 / self.city.length(edge)
             kept = [share for share in kept if all(abs(share - one) > apart for one in more)]

@@ -39,6 +39,8 @@ class Cameras:
     horizon: float
     east: Floats
     north: Floats
+    azimuth: NDArray[np.int64]
+    """Of every column: where it looks, in 1024ths of the whole round from north."""
 
     def axes(self, view: int) -> tuple[Point, Point]:
         """Of a view: the directions ahead and to the right."""
@@ -56,11 +58,14 @@ def cameras(heading: float, pixels: int) -> Cameras:
     """The four cameras of a walker with that heading."""
     focal = FOCAL * pixels / 2
     tangents = (np.arange(pixels) + 0.5 - pixels / 2) / focal
-    east, north = [], []
+    east, north, azimuth = [], [], []
+    # Rounded, so that no library's last bit decides.
+    aside = np.round(np.degrees(np.arctan(tangents)), 6)
     for view in range(4):
         (ax, ay), (rx, ry) = unit(heading + 90 * view), unit(heading + 90 * view + 90)
         east.append(ax + tangents * rx)
         north.append(ay + tangents * ry)
+        azimuth.append(np.floor((heading + 90 * view + aside) * 1024 / 360).astype(np.int64) % 1024)
     return Cameras(
         pixels,
         heading,
@@ -68,6 +73,7 @@ def cameras(heading: float, pixels: int) -> Cameras:
         round(HORIZON * pixels) + 0.0,
         np.concatenate(east).astype(np.float32),
         np.concatenate(north).astype(np.float32),
+        np.concatenate(azimuth),
     )
 
 

@@ -18,8 +18,8 @@ from genbench_tasks.general_points.pictures.glyphs import contours_of, font_path
 from genbench_tasks.general_points.pictures.raster import UNIT, Contour, fill, joined
 
 _FILE = "DejaVuSans-Bold.ttf"
-_LETTERS = string.ascii_letters + string.digits + ".,-'/ "
-_SHA256 = "fb54b9e7c9a727bc0cca653c6838c117f03e627a7628f8d48e255f794ff1eed3"
+_LETTERS = string.ascii_letters + string.digits + ".,;:()-_'/ "
+_SHA256 = "a76f4f3186b1a3593d1efe4d84dda1d0b1a24fb27cc5a32161bbeb41dd3c6f0a"
 _NARROW = 840
 """Thousandths of a letter's width: signs have little room."""
 
@@ -30,29 +30,29 @@ def width_of(text: str, cap: int) -> int:
     return -(-sum(letters[letter][1] for letter in text) * cap // 1000)
 
 
-@lru_cache(maxsize=2048)
-def line(text: str, cap: int) -> NDArray[np.uint8]:
-    """A line's coverage, 0..255, in capitals of `cap` pixels: shape (height, width). There is a
-    row above the capitals, and room below for what hangs there."""
-    letters, drop = _font()
-    outlines: list[Contour] = []
+def outlines(text: str, cap: int) -> list[Contour]:
+    """A line's outlines in device units: from x = 0, standing on y = 0, y down."""
+    letters, _ = _font()
+    found: list[Contour] = []
     x = 0
     for letter in text:
         shapes, advance = letters[letter]
         for points in shapes:
-            outlines.append(
-                np.stack(
-                    [
-                        (points[:, 0] + x) * cap * UNIT // 1000,
-                        (points[:, 1] + 1000) * cap * UNIT // 1000 + UNIT,
-                    ],
-                    axis=1,
-                )
-            )
+            placed = (points[:, 0] + x) * cap * UNIT // 1000, points[:, 1] * cap * UNIT // 1000
+            found.append(np.stack(placed, axis=1))
         x += advance
+    return found
+
+
+@lru_cache(maxsize=2048)
+def line(text: str, cap: int) -> NDArray[np.uint8]:
+    """A line's coverage, 0..255, in capitals of `cap` pixels: shape (height, width). There is a
+    row above the capitals, and room below for what hangs there."""
+    _, drop = _font()
     height, width = 1 + cap + -(-drop * cap // 1000), width_of(text, cap)
+    shapes = [points + (0, (cap + 1) * UNIT) for points in outlines(text, cap)]
     found = np.zeros((height, width), dtype=np.uint8)
-    left, top, mask = fill(joined(outlines), width, height)
+    left, top, mask = fill(joined(shapes), width, height)
     found[top : top + mask.shape[0], left : left + mask.shape[1]] = mask
     found.flags.writeable = False
     return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from genbench.task import derive_seed, seeded
 from genbench_tasks.navigation.cities import City, Edge, Landmark, Point, city
 from genbench_tasks.navigation.headings import heading_between, turn, wrapped
-from genbench_tasks.navigation.walking import NEAR, Place, Streets
+from genbench_tasks.navigation.walking import NEAR, Place, Streets, point_shares
 
 Array = NDArray[np.float64]
 
@@ -27,6 +27,10 @@ _SHALLOWEST = 4
 _MARGIN = 0.4
 _AROUND = 45.0
 """Streets farther than this from a street cannot be built into from it."""
+
+
+_NARROW = 3.4
+"""Where the kerb is nearer, no cars are parked."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,17 @@ WIDTHS = {
     "organic": Width(2.9, 5.2),
     "radial": Width(3.6, 6.3),
 }
+
+
+@dataclass(frozen=True)
+class Thing:
+    """What stands in a street: a `tree`, a `lamp`, a `car` or `lights` of a crossing; `along` is
+    the heading of its street."""
+
+    kind: str
+    at: Point
+    along: float
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -74,6 +89,7 @@ class Plan:
         self.starts: Array = at[[a for a, _ in self.edges]]
         self.ends: Array = at[[b for _, b in self.edges]]
         self._lots: dict[int, tuple[Building, ...]] = {}
+        self._things: dict[int, tuple[Thing, ...]] = {}
 
     def place(self, at: Point) -> Place:
         """The junction or the point of a street that lies at a position, or the nearest one."""
@@ -85,8 +101,26 @@ class Plan:
         lengths = np.sqrt(((self.ends - self.starts) ** 2).sum(axis=1))
         gaps = across[0] ** 2 + (along[0] - np.clip(along[0], 0, lengths)) ** 2
         index = int(gaps.argmin())
-        share = float(np.clip(along[0, index] / lengths[index], 0.0, 1.0))
-        return Place(self.edges[index], round(share, 4))
+        exact = float(np.clip(along[0, index] / lengths[index], 0.0, 1.0))
+        # Positions are given to a tenth of a metre: a point where walkers stop is meant, if one
+        # is as near as that.
+        known = [share for share in self._stops(index) if self._rounds(index, share, at)]
+        return Place(self.edges[index], known[0] if known else round(exact, 4))
+
+    def _stops(self, index: int) -> list[float]:
+        """Where on a street way-points and goals can lie, as shares of its length."""
+        edge = self.edges[index]
+        (x, y), (u, v) = (self.city.junctions[end] for end in edge)
+        length = self.city.length(edge)
+        goals = [
+            round(((mark.at[0] - x) * (u - x) + (mark.at[1] - y) * (v - y)) / length**2, 4)
+            for mark in self.city.near.get(edge, ())
+        ]
+        return goals + point_shares(length)
+
+    def _rounds(self, index: int, share: float, at: Point) -> bool:
+        x, y = Streets(self.city, "").point(Place(self.edges[index], share))
+        return abs(round(x, 1) - at[0]) < 0.01 and abs(round(y, 1) - at[1]) < 0.01
 
     def observed(self, at: Point) -> list[Landmark]:
         """The landmarks that an observation at a position lists, the nearest first."""
@@ -215,6 +249,55 @@ class Plan:
             )
         return found
 
+    def things(self, at: Point, reach: float) -> list[Thing]:
+        """What stands in the streets within that distance."""
+        found = []
+        for index in self.near(at, reach):
+            mine = self._things.get(int(index))
+            if mine is None:
+                mine = self._things[int(index)] = tuple(self._furniture(int(index)))
+            found += [thing for thing in mine if math.dist(thing.at, at) <= reach]
+        return found
+
+    def _furniture(self, index: int) -> list[Thing]:
+        """Of one street: trees and lamps by turns, parked cars, the lights at its crossings."""
+        (a, b), width = self.edges[index], self.width
+        start, length = self.city.junctions[a], self.city.length((a, b))
+        heading = heading_between(start, self.city.junctions[b])
+        (dx, dy), (nx, ny) = unit(heading), unit(heading + 90)
+        stream = seeded("navigation furniture", self.city.name, a, b)
+
+        def thing(kind: str, s: float, o: float) -> Thing:
+            at = (start[0] + s * dx + o * nx, start[1] + s * dy + o * ny)
+            return Thing(kind, at, heading, stream.getrandbits(32))
+
+        first, last = self.clearance(a, b) + 5, length - self.clearance(b, a) - 5
+        found = []
+        for side in (1, -1):
+            s, turn_ = first + stream.uniform(0, 4), stream.randrange(2)
+            while s < last:
+                found.append(thing("lamp" if turn_ % 2 else "tree", s, side * (width.kerb + 0.8)))
+                s, turn_ = s + stream.uniform(6, 10), turn_ + 1
+            s = first + stream.uniform(1, 12)
+            while width.kerb > _NARROW and s < last - 2:
+                found.append(thing("car", s, side * (width.kerb - 1.05)))
+                s += stream.choice((5.7, 6.2, 12.0, 19.0, 28.0))
+        points = np.array([one.at for one in found]).reshape(-1, 2)
+        hidden = np.zeros(len(found), dtype=bool)
+        for mark, triangles in self.sights:
+            near = math.dist(mark.at, start) < length + 2 * NEAR
+            if near and len(triangles) and len(found):
+                hidden |= _inside(points, triangles, 1.6).any(axis=1)
+        kept = [
+            one for one, bad in zip(found, hidden, strict=True) if one.kind != "tree" or not bad
+        ]
+        for node, s, way in ((a, 0.0, 1), (b, length, -1)):
+            if len(self.city.ways[node]) > 2:
+                clear = self.clearance(*((a, b) if way > 0 else (b, a)))
+                lights = thing("lights", s + way * (clear + 3.6), way * (width.kerb + 0.7))
+                kept.append(replace(lights, along=wrapped(heading + (0 if way > 0 else 180))))
+        return kept
+
     def _row(self, index: int, side: int) -> list[Building]:
         """The buildings along one side of a street."""
         edge = self.edges[index]
@@ -301,7 +384,7 @@ def offsets(points: Array, starts: Array, ends: Array) -> tuple[Array, Array]:
     return x * dx + y * dy, x * dy - y * dx
 
 
-def _inside(points: Array, triangles: Array) -> NDArray[np.bool_]:
+def _inside(points: Array, triangles: Array, margin: float = _MARGIN) -> NDArray[np.bool_]:
     """Whether points are in triangles or within a margin of them; (points, triangles)."""
     sides = []
     for k in range(3):
@@ -309,7 +392,7 @@ def _inside(points: Array, triangles: Array) -> NDArray[np.bool_]:
         sides.append(offsets(points, a, b)[1])
     least = np.minimum(np.minimum(sides[0], sides[1]), sides[2])
     most = np.maximum(np.maximum(sides[0], sides[1]), sides[2])
-    inside: NDArray[np.bool_] = (least >= -_MARGIN) | (most <= _MARGIN)
+    inside: NDArray[np.bool_] = (least >= -margin) | (most <= margin)
     return inside
 
 

@@ -92,6 +92,11 @@ def _sign(
     return Sign(mark, view, (left, top, left + wide, top + tall), cap, (name, kind), depth)
 
 
+def colours_of(name: str) -> tuple[Colour, Colour]:
+    """The colours of a landmark's sign: its ground and its letters."""
+    return _COLOURS[derive_seed("navigation sign", name) % len(_COLOURS)]
+
+
 def split_name(name: str) -> tuple[str, str]:
     """A landmark's name as the two lines of its sign."""
     first, _, rest = name.partition(" ")
@@ -103,7 +108,7 @@ def hang_signs(canvas: Canvas, views: Cameras, plan: Plan, at: Point, look: Look
     for sign in signs(plan, at, views):
         left, top, right, bottom = sign.box
         shift = sign.view * views.pixels
-        back, ink = _COLOURS[derive_seed("navigation sign", sign.mark.name) % len(_COLOURS)]
+        back, ink = colours_of(sign.mark.name)
         canvas[top:bottom, shift + left : shift + right] = ink
         canvas[top + 1 : bottom - 1, shift + left + 1 : shift + right - 1] = back
         y = top + sign.cap // 4
