@@ -137,10 +137,10 @@ def _rotation(folder: Path, name: str) -> float:
     except (ValueError, RecursionError) as error:
         raise TaskError(f"{path} is not JSON: {error}") from None
     rotation = content.get("rotation") if isinstance(content, Mapping) else None
-    if isinstance(rotation, int | float) and not isinstance(rotation, bool):
-        if math.isfinite(rotation) and abs(rotation) <= 3600:
-            return float(rotation)
-    raise TaskError(f"{path}: rotation is {str(rotation)[:40]}, not the degrees to north")
+    known = isinstance(rotation, int | float) and not isinstance(rotation, bool)
+    if not known or not abs(rotation) <= 3600:
+        raise TaskError(f"{path}: rotation is {str(rotation)[:40]}, not the degrees to north")
+    return float(rotation)
 
 
 @contextmanager
@@ -243,7 +243,8 @@ def _view(sphere: NDArray[np.uint8], heading: float, pixels: int) -> NDArray[np.
     left = left % width
     upper = sphere[top, left] * (1 - aside) + sphere[top, right] * aside
     lower = sphere[bottom, left] * (1 - aside) + sphere[bottom, right] * aside
-    return np.rint(upper * (1 - below) + lower * below).astype(np.uint8)
+    found: NDArray[np.uint8] = np.rint(upper * (1 - below) + lower * below).astype(np.uint8)
+    return found
 
 
 @lru_cache(maxsize=4)

@@ -54,8 +54,8 @@ def checked_picture(settings: Mapping[str, Any], split: SplitSpec | None) -> tup
     pixels, skin = merged.get("pixels", DEFAULT_PIXELS), merged.get("skin")
     if type(pixels) is not int or not views.SMALLEST <= pixels <= views.LARGEST:
         raise TaskError(
-            f"{where}: pixels is {pixels!r}, not {views.SMALLEST} to {views.LARGEST} a side of each "
-            "view"
+            f"{where}: pixels is {pixels!r}, not {views.SMALLEST} to {views.LARGEST} a side of "
+            "each view"
         )
     if skin is None or skin == ANY_SKIN:
         return pixels, skin

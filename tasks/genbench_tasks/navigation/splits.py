@@ -152,11 +152,12 @@ def _synthetic(
         for family, count in wanted.items()
         for name in islice(city_names(family, part, seed), count)
     ]
-    return [
+    found: list[tuple[str, Mapping[str, Any]]] = [
         (name if per_city == 1 else f"{name}/{number}", route(name, number, *limits).json())
         for number in range(per_city)
         for name in names
-    ][:n]
+    ]
+    return found[:n]
 
 
 def stored_route(data: Mapping[str, Any]) -> Route:
