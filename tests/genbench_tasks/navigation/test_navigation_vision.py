@@ -48,12 +48,12 @@ def picture_of(task, state):
 
 @pytest.fixture(scope="module")
 def rule():
-    return loaded("virl-vl-ood-rule", 12)
+    return loaded("virl-vl-ood-rule", 6)
 
 
 @pytest.fixture(scope="module")
 def skin():
-    return loaded("virl-vl-ood-skin", 12)
+    return loaded("virl-vl-ood-skin", 6)
 
 
 # -- what is asked --------------------------------------------------------------------------------
@@ -73,7 +73,7 @@ def test_the_text_does_not_depend_on_what_is_observed_now(rule):
 
 
 def test_earlier_observations_stand_in_the_text_as_in_the_text_task(rule):
-    text_task = genbench.load_task("virl-ood-rule", limit=12)
+    text_task = genbench.load_task("virl-ood-rule", limit=6)
     for one, other in zip(states_of(rule, "ood"), states_of(text_task, "ood"), strict=True):
         assert one.data["history"] == other.data["history"]
         told = text_of(rule, one)
@@ -93,7 +93,7 @@ def test_the_wording_of_an_observation_is_told(rule):
 
 
 def test_routes_and_pairs_are_those_of_the_text_task(rule):
-    text_task = genbench.load_task("virl-ood-rule", limit=12)
+    text_task = genbench.load_task("virl-ood-rule", limit=6)
     for split in ("id", "ood"):
         ours, theirs = rule.splits[split].instances(), text_task.splits[split].instances()
         assert [one.pair_id for one in ours] == [one.pair_id for one in theirs]
@@ -162,7 +162,7 @@ def test_a_skin_changes_pictures_and_no_word(skin):
         assert one.data["picture"]["skin"] is None
         looks.add(other.data["picture"]["skin"])
     assert looks <= set(views.SKINS)
-    assert len(looks) > 4
+    assert len(looks) > 2
     for one, other in pairs[:3]:
         assert (picture_of(skin, one) != picture_of(skin, other)).mean() > 0.3
 

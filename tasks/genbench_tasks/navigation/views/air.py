@@ -186,9 +186,7 @@ def _skyline(canvas: NDArray[np.int64], look: Look, low: NDArray[np.int64]) -> N
         column += wide
 
 
-def sky_colours(
-    look: Look, views: Cameras, y: NDArray[np.intp], x: NDArray[np.intp]
-) -> Floats:
+def sky_colours(look: Look, views: Cameras, y: NDArray[np.intp], x: NDArray[np.intp]) -> Floats:
     """The sky at pixels above the horizon (x counts through all four views)."""
     spread = np.sqrt(views.east * views.east + views.north * views.north)
     slope = (np.float32(views.horizon) - y.astype(np.float32)) / np.float32(views.focal) / spread[x]
@@ -207,7 +205,11 @@ def fall(canvas: NDArray[np.uint8], look: Look, views: Cameras, seed: int) -> No
     scale = max(1, pixels // 160)
     if look.weather == "snow":
         for _ in range(340):
-            x, y, size = stream.randrange(width), stream.randrange(height), stream.choice((1, 1, 1, 2))
+            x, y, size = (
+                stream.randrange(width),
+                stream.randrange(height),
+                stream.choice((1, 1, 1, 2)),
+            )
             part = canvas[y : y + size * scale, x : x + size * scale]
             part[:] = (part.astype(np.uint16) + 3 * 250) // 4
     else:

@@ -409,12 +409,12 @@ class Mason:
         else:
             y, x = np.mgrid[0:SIZE, 0:SIZE]
             if form in ("arcade", "cottage"):
-                canvas[((x - 32) ** 2 + (y - 24) ** 2 < 16**2) | ((y > 24) & (abs(x - 32) < 16))] = (
-                    self.trim
-                )
-                canvas[((x - 32) ** 2 + (y - 24) ** 2 < 12**2) | ((y > 24) & (abs(x - 32) < 12))] = (
-                    door
-                )
+                canvas[
+                    ((x - 32) ** 2 + (y - 24) ** 2 < 16**2) | ((y > 24) & (abs(x - 32) < 16))
+                ] = self.trim
+                canvas[
+                    ((x - 32) ** 2 + (y - 24) ** 2 < 12**2) | ((y > 24) & (abs(x - 32) < 12))
+                ] = door
             else:
                 canvas[8:64, 18:46] = self.trim
                 canvas[12:22, 21:43] = inside

@@ -48,7 +48,9 @@ def ground_colours(
         if not len(here):
             continue
         along, side, distance = along[here], np.abs(side[here]), distance[here]
-        joint = np.minimum(_from_line(along, _SLAB), _from_line(side - np.float32(width.kerb), _SLAB))
+        joint = np.minimum(
+            _from_line(along, _SLAB), _from_line(side - np.float32(width.kerb), _SLAB)
+        )
         fine = np.clip(np.float32(0.10) / blur[here], 0, 1)
         slabs[here] = fine * _soft(np.float32(0.035) - joint, blur[here])
         a, b = plan.edges[index]
@@ -133,7 +135,9 @@ def _markings(
         on = _soft(np.minimum(np.float32(0.3) - stripe, np.float32(kerb - 0.35) - side), across)
         # Stripes finer than pixels are half of the paint.
         on = np.where(across > np.float32(0.6), np.float32(0.5), on)
-        stop = _soft(np.minimum(where - np.float32(clear + 4), np.float32(clear + 4.5) - where), blur)
+        stop = _soft(
+            np.minimum(where - np.float32(clear + 4), np.float32(clear + 4.5) - where), blur
+        )
         stop = stop * np.minimum(np.float32(0.5) / blur, 1) * (side < np.float32(kerb - 0.3))
         found = np.maximum(found, np.maximum(strip * on, stop * np.float32(0.8)))
     dash = np.float32(1.5) - _from_line(along, 6.0)

@@ -37,9 +37,7 @@ _PARAPET = 0.9
 class Houses:
     """The buildings around a place, by what the cameras' columns meet."""
 
-    def __init__(
-        self, buildings: Sequence[Building], walls: Walls, hits: Hits, look: Look
-    ) -> None:
+    def __init__(self, buildings: Sequence[Building], walls: Walls, hits: Hits, look: Look) -> None:
         self.walls, self.hits, self.look = walls, hits, look
         self.tiles = tiles(look)
         style = self.tiles.style

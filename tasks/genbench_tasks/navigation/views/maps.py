@@ -196,7 +196,9 @@ class _Sheet:
             (x + away + wide / 2, y - tall), (x - away - wide / 2, y - tall),
             (x, y - away - 1.6 * tall), (x, y + away + 1.6 * tall),
         ]  # fmt: skip
-        boxes = [(p - wide / 2 - 2, q - tall / 2, p + wide / 2 + 2, q + tall / 2) for p, q in middles]
+        boxes = [
+            (p - wide / 2 - 2, q - tall / 2, p + wide / 2 + 2, q + tall / 2) for p, q in middles
+        ]
         free = [box for box in boxes if self._is_free(box)]
         if not free and not must:
             return
@@ -208,9 +210,7 @@ class _Sheet:
             self.words(text, cap, (middle[0] + dx, middle[1] + dy), _STREET)
         self.words(text, cap, middle, colour)
 
-    def words(
-        self, text: str, cap: int, foot: Point, colour: Colour, degrees: float = 0.0
-    ) -> None:
+    def words(self, text: str, cap: int, foot: Point, colour: Colour, degrees: float = 0.0) -> None:
         """A line whose letters stand on the middle of `foot`, turned clockwise about their own."""
         east, north = unit(degrees + 90)
         half = width_of(text, cap) * UNIT // 2
@@ -219,7 +219,9 @@ class _Sheet:
         for points in outlines(text, cap):
             x, y = points[:, 0] - half, points[:, 1] + cap * UNIT // 2
             found.append(
-                np.stack([x * east + y * north + x0, y * east - x * north + y0 - cap * UNIT // 2], 1)
+                np.stack(
+                    [x * east + y * north + x0, y * east - x * north + y0 - cap * UNIT // 2], 1
+                )
                 .round()
                 .astype(np.int64)
             )

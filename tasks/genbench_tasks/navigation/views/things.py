@@ -35,7 +35,9 @@ _TREELESS = ("half-timbered", "tile front")
 class Painter:
     """Paints on one view, behind what is nearer."""
 
-    def __init__(self, canvas: Canvas, depths: Floats, views: Cameras, view: int, look: Look) -> None:
+    def __init__(
+        self, canvas: Canvas, depths: Floats, views: Cameras, view: int, look: Look
+    ) -> None:
         self.canvas, self.depths, self.views, self.look = canvas, depths, views, look
         self._ahead, self._right = views.axes(view)
         self._air: Air = air(look)
