@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genbench.task import seeded
+from genbench_tasks.navigation.cities import Point
 from genbench_tasks.navigation.views.camera import Cameras, Floats
 from genbench_tasks.navigation.views.facades import grain, mixed
 from genbench_tasks.navigation.views.looks import Colour, Look
-from genbench_tasks.navigation.views.plan import Point, unit
+from genbench_tasks.navigation.views.plan import unit
 
 ROUND = 1024
 """Columns of a sky, all the way round."""
@@ -35,12 +36,18 @@ class Hour:
 
 
 HOURS = {
-    "morning": Hour((640, 650, 690), (430, 380, 300), 45, ((120, 170, 220), 20), ((255, 236, 205), 55)),
-    "noon": Hour((690, 700, 720), (380, 370, 350), 160, ((70, 140, 220), 30), ((235, 243, 250), 55)),
-    "evening": Hour((600, 560, 560), (520, 380, 220), 26, ((130, 130, 180), 35), ((255, 190, 120), 70)),
+    "morning": Hour(
+        (640, 650, 690), (430, 380, 300), 45, ((120, 170, 220), 20), ((255, 236, 205), 55)
+    ),
+    "noon": Hour(
+        (690, 700, 720), (380, 370, 350), 160, ((70, 140, 220), 30), ((235, 243, 250), 55)
+    ),
+    "evening": Hour(
+        (600, 560, 560), (520, 380, 220), 26, ((130, 130, 180), 35), ((255, 190, 120), 70)
+    ),
     "dusk": Hour((400, 390, 480), (230, 120, 90), 9, ((48, 52, 104), 70), ((232, 128, 110), 75)),
     "night": Hour((235, 245, 320), (20, 24, 34), 60, ((8, 10, 26), 85), ((40, 46, 82), 85)),
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)
@@ -93,7 +100,14 @@ def air(look: Look) -> Air:
     )
     sun = np.array(hour.sun, dtype=np.float32) * np.float32(weather.sun) / np.float32(100000)
     _, low = _sky_ends(look)
-    return Air(ambient, sun, unit(look.sun), hour.slope / 100, low, weather.fog)
+    return Air(
+        ambient.astype(np.float32),
+        sun.astype(np.float32),
+        unit(look.sun),
+        hour.slope / 100,
+        low,
+        weather.fog,
+    )
 
 
 def _sky_ends(look: Look) -> tuple[Colour, Colour]:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from genbench_tasks.navigation.views.plan import Building, Point, unit
+from genbench_tasks.navigation.cities import Point
+from genbench_tasks.navigation.views.plan import Building, unit
 
 Floats = NDArray[np.float32]
 
@@ -146,18 +147,10 @@ def met(walls: Walls, views: Cameras) -> Hits:
         slant = np.abs(np.take_along_axis(across, first, axis=1)) / lengths
         spread = near / (slant * np.float32(views.focal))
     there = np.isfinite(near)
-    hits = (
-        np.where(there, first, -1),
-        near,
-        np.where(there, along, np.float32(0)),
-        np.where(there, spread, np.float32(0)),
+    pad = ((0, 0), (0, DEEPEST - most))
+    return Hits(
+        np.pad(np.where(there, first, -1), pad, constant_values=-1),
+        np.pad(near, pad, constant_values=np.inf),
+        np.pad(np.where(there, along, np.float32(0)), pad).astype(np.float32),
+        np.pad(np.where(there, spread, np.float32(0)), pad).astype(np.float32),
     )
-    if most < DEEPEST:
-        pad = ((0, 0), (0, DEEPEST - most))
-        hits = (
-            np.pad(hits[0], pad, constant_values=-1),
-            np.pad(hits[1], pad, constant_values=np.inf),
-            np.pad(hits[2], pad),
-            np.pad(hits[3], pad),
-        )
-    return Hits(*hits)

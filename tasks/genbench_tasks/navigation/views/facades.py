@@ -123,7 +123,8 @@ def grain(height: int, width: int, salt: int) -> NDArray[np.int64]:
     y, x = np.mgrid[0:height, 0:width].astype(np.uint64)
     mix = (x * 374761393 + y * 668265263 + salt * 2246822519) % 4294967296
     mix = (mix ^ (mix >> np.uint64(13))) * 1274126177 % 4294967296
-    return ((mix ^ (mix >> np.uint64(16))) % 256).astype(np.int64)
+    found: NDArray[np.int64] = ((mix ^ (mix >> np.uint64(16))) % 256).astype(np.int64)
+    return found
 
 
 class Mason:
@@ -345,14 +346,14 @@ class Mason:
 
     def _oval(self, canvas: Pixels, kind: int, pane: Colour) -> None:
         y, x = np.mgrid[0:SIZE, 0:SIZE]
-        ring = 9 * (x - 32) ** 2 + 4 * (y - 34) ** 2
+        ring = 9 * (x - 32) ** 2 + 3 * (y - 34) ** 2
         leaf = mixed(self.look.accent, self.wall, 30)
-        canvas[ring < 9 * 18**2] = leaf
-        canvas[ring < 9 * 15**2] = self.frame
-        canvas[ring < 9 * 13**2] = pane
-        canvas[(ring < 9 * 13**2) & (y < 30)] = mixed(pane, WHITE, 12)
-        canvas[(np.abs(x - 32) < 1) & (ring < 9 * 13**2)] = self.frame
-        canvas[(ring < 9 * 13**2) & (np.abs(y - 34) < 1)] = self.frame
+        canvas[ring < 9 * 14**2] = leaf
+        canvas[ring < 9 * 12**2] = self.frame
+        canvas[ring < 9 * 10**2] = pane
+        canvas[(ring < 9 * 10**2) & (y < 30)] = mixed(pane, WHITE, 12)
+        canvas[(np.abs(x - 32) < 1) & (ring < 9 * 10**2)] = self.frame
+        canvas[(ring < 9 * 10**2) & (np.abs(y - 34) < 1)] = self.frame
         canvas[2:6] = leaf
 
     def _ribbon(self, canvas: Pixels, kind: int, pane: Colour) -> None:

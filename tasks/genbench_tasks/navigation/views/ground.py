@@ -102,13 +102,15 @@ def _grit(at: Point, east: Floats, north: Floats, blur: Floats) -> Floats:
     mix = (x * 374761393 + y * 668265263) % 4294967296
     mix = ((mix ^ (mix >> 13)) * 1274126177 % 4294967296) >> 24
     weight = np.minimum(np.float32(0.05), np.float32(0.004) / blur)
-    return (mix.astype(np.float32) / np.float32(128) - 1) * weight
+    found: Floats = (mix.astype(np.float32) / np.float32(128) - 1) * weight
+    return found
 
 
 def _from_line(value: Floats, apart: float) -> Floats:
     """How far values are from the nearest multiple."""
     rest = value / np.float32(apart)
-    return np.abs(rest - np.rint(rest)) * np.float32(apart)
+    found: Floats = np.abs(rest - np.rint(rest)) * np.float32(apart)
+    return found
 
 
 def _soft(inside: Floats, blur: Floats) -> Floats:
@@ -144,4 +146,5 @@ def _markings(
     inner = np.minimum(along - np.float32(ends[0] + 7), np.float32(length - ends[1] - 7) - along)
     line = _soft(np.minimum(dash, inner), blur)
     thin = np.minimum(np.float32(0.16) / across, 1) * _soft(np.float32(0.08) - side, across)
-    return np.maximum(found, line * thin).astype(np.float32)
+    painted: Floats = np.maximum(found, line * thin).astype(np.float32)
+    return painted

@@ -50,12 +50,23 @@ def line(text: str, cap: int) -> NDArray[np.uint8]:
     row above the capitals, and room below for what hangs there."""
     _, drop = _font()
     height, width = 1 + cap + -(-drop * cap // 1000), width_of(text, cap)
-    shapes = [points + (0, (cap + 1) * UNIT) for points in outlines(text, cap)]
+    shapes = [points + np.array((0, (cap + 1) * UNIT)) for points in outlines(text, cap)]
     found = np.zeros((height, width), dtype=np.uint8)
     left, top, mask = fill(joined(shapes), width, height)
     found[top : top + mask.shape[0], left : left + mask.shape[1]] = mask
     found.flags.writeable = False
     return found
+
+
+def wrapped(text: str, cap: int, room: int) -> list[str]:
+    """A paragraph as lines of at most that many pixels."""
+    lines: list[str] = []
+    for word in text.split():
+        if lines and width_of(f"{lines[-1]} {word}", cap) <= room:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return lines
 
 
 @cache

@@ -18,7 +18,7 @@ Colour = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Look:
-    """`storeys` are the least and the most of a building; `sun` is the heading that it stands at."""
+    """`storeys` are the fewest and the most of a building; `sun` is the heading it stands at."""
 
     architecture: str
     storeys: tuple[int, int]
@@ -83,8 +83,8 @@ def appearance_of(skin: str) -> Mapping[str, Any]:
     if _CITY_LIKE.fullmatch(skin):
         return city(skin).appearance
     raise TaskError(
-        f"there is no skin '{skin}'; {closest(skin, SKINS)} A skin may also be another city, by "
-        "its name, such as radial-000042"
+        f"there is no skin '{skin}', nor a city of that name, such as radial-000042; "
+        f"{closest(skin, SKINS)}"
     )
 
 

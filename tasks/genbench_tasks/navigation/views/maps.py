@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from genbench_tasks.general_points.pictures.raster import UNIT, Contour, joined,
 from genbench_tasks.general_points.pictures.shapes import disc, polygon, stroke
 from genbench_tasks.navigation.cities import City, Point, city
 from genbench_tasks.navigation.prompts import instruction_texts
-from genbench_tasks.navigation.views.lettering import outlines, width_of
+from genbench_tasks.navigation.views.lettering import outlines, width_of, wrapped
 from genbench_tasks.navigation.views.looks import Colour
 from genbench_tasks.navigation.views.plan import Plan, plan, unit
 from genbench_tasks.navigation.views.signs import colours_of
@@ -118,11 +119,18 @@ class _Sheet:
         steps = self.route["steps"]
         way = [self._units(step["at"]) for step in steps]
         self._fill(stroke(way, 6 * UNIT), _ROUTE)
+        for one, other in pairwise(way):  # no street is named across it
+            for k in range(1, 12):
+                px, py = ((a + (b - a) * k / 12) / UNIT for a, b in zip(one, other, strict=True))
+                self._taken.append((px - 4, py - 4, px + 4, py + 4))
         x, y = way[0]
         east, north = unit(steps[0]["heading"])
         tip = (x + round(34 * UNIT * east), y - round(34 * UNIT * north))
         wings = [
-            (round(tip[0] - 12 * UNIT * (east + s * north)), round(tip[1] + 12 * UNIT * (north - s * east)))
+            (
+                round(tip[0] - 12 * UNIT * (east + s * north)),
+                round(tip[1] + 12 * UNIT * (north - s * east)),
+            )
             for s in (0.6, -0.6)
         ]  # fmt: skip
         self._fill(stroke([(x, y), tip], 4 * UNIT), _START)
@@ -168,7 +176,7 @@ class _Sheet:
             for length, one, other in sorted(found):
                 wide = width_of(name, 9)
                 x, y = (one[0] + other[0]) / 2, (one[1] + other[1]) / 2
-                if -length < wide + 24 or not self._is_free(_around(x, y, wide, one, other)):
+                if -length < wide + 24 or self._crowding(_around(x, y, wide, one, other)):
                     continue
                 (x0, y0), (x1, y1) = sorted((one, other))
                 heading = math.degrees(math.atan2(y1 - y0, x1 - x0))
@@ -176,10 +184,12 @@ class _Sheet:
                 self._taken.append(_around(x, y, wide, one, other))
                 break
 
-    def _is_free(self, box: Box) -> bool:
-        return (
-            box[0] >= 2 and box[1] >= 2 and box[2] <= self.pixels - 2 and box[3] <= self.pixels - 2
-        ) and not any(
+    def _crowding(self, box: Box) -> int:
+        """How many things a box would cover; beyond the map's border is worse."""
+        inside = (
+            box[0] >= 2 and box[1] >= 2 and box[2] < self.pixels - 2 and box[3] < self.pixels - 2
+        )
+        return (0 if inside else 1000) + sum(
             box[0] < other[2] and other[0] < box[2] and box[1] < other[3] and other[1] < box[3]
             for other in self._taken
         )
@@ -192,18 +202,22 @@ class _Sheet:
         tall = cap + 4
         middles = [
             (x + away + wide / 2, y), (x - away - wide / 2, y), (x, y - away - cap / 2),
-            (x, y + away + cap / 2), (x + away + wide / 2, y + tall), (x - away - wide / 2, y + tall),
+            (x, y + away + cap / 2),
+            (x + away + wide / 2, y + tall), (x - away - wide / 2, y + tall),
             (x + away + wide / 2, y - tall), (x - away - wide / 2, y - tall),
             (x, y - away - 1.6 * tall), (x, y + away + 1.6 * tall),
         ]  # fmt: skip
         boxes = [
             (p - wide / 2 - 2, q - tall / 2, p + wide / 2 + 2, q + tall / 2) for p, q in middles
         ]
+<<<<<<< HEAD
         free = [box for box in boxes if self._is_free(box)]
         if not free and not must:
+=======
+        box = min(boxes, key=self._crowding)  # of equals the first
+        if self._crowding(box) and not must:
+>>>>>>> streets
             return
-        inside = [box for box in boxes if box[0] >= 0 and box[2] <= self.pixels]
-        box = (free or inside or boxes)[0]
         self._taken.append(box)
         middle = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2 + cap / 2
         for dx, dy in ((-1, 0), (1, 0), (0, -1), (0, 1), (-1, -1), (1, 1), (1, -1), (-1, 1)):
@@ -249,27 +263,37 @@ class _Sheet:
         y = self._written(f"{route['city']}, route {route['number']}", 15, 34, _INK)
         about = f"{len(route['steps'])} steps, {junctions} intersections"
         y = self._written(about, 11, y + 4, _FAINT) + 14
-        for number, text in enumerate(texts, 1):
-            steps = [
-                str(k) for k, step in enumerate(route["steps"], 1) if step["instruction"] == number
-            ]
-            y = self._written(f"{number}. {text}", 11, y, _INK)
-            if steps:
-                y = self._written(f"steps {', '.join(steps)}", 10, y, _ROUTE, 26)
-            y += 8
+        lines = [(f"{number}. {text}", self._steps(number)) for number, text in enumerate(texts, 1)]
+        # As large as the panel has room for.
+        cap = 11
+        while cap > 5 and y + self._height(lines, cap) > self.pixels - 110:
+            cap -= 1
+        for text, steps in lines:
+            y = self._written(text, cap, y, _INK)
+            y = self._written(steps, cap - 1, y, _ROUTE, 26) + cap - 4
         self._legend(y + 10)
+
+    def _steps(self, instruction: int) -> str:
+        """The numbers of the steps that carry out an instruction."""
+        numbers = [
+            str(number)
+            for number, step in enumerate(self.route["steps"], 1)
+            if step["instruction"] == instruction
+        ]
+        return f"step{'s' if len(numbers) > 1 else ''} {', '.join(numbers)}" if numbers else ""
+
+    def _height(self, lines: Sequence[tuple[str, str]], cap: int) -> int:
+        """How high instructions with their steps are, in capitals of that size."""
+        return sum(
+            len(wrapped(text, cap, _PANEL - 40)) * (cap + 8)
+            + len(wrapped(steps, cap - 1, _PANEL - 66)) * (cap + 7)
+            + cap - 4
+            for text, steps in lines
+        )  # fmt: skip
 
     def _written(self, text: str, cap: int, y: int, colour: Colour, indent: int = 0) -> int:
         """Write a paragraph into the panel; where the next line comes."""
-        room, line = _PANEL - 40 - indent, ""
-        lines = []
-        for word in text.split():
-            longer = f"{line} {word}".strip()
-            if line and width_of(longer, cap) > room:
-                lines.append(line)
-                longer = word
-            line = longer
-        for one in [*lines, line]:
+        for one in wrapped(text, cap, _PANEL - 40 - indent):
             self._text(one, cap, (self.pixels + 20 + indent, y), colour)
             y += cap + 8
         return y

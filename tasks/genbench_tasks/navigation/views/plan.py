@@ -222,11 +222,11 @@ class Plan:
         near = self.near(mark.at, _AROUND)
         if self._on_streets(points, near, self.width.kerb + 0.8).any():
             return False
-        for other, triangles in self.sights:
-            if other is not mark and math.dist(other.at, mark.at) < 2 * NEAR and len(triangles):
-                if _inside(points, triangles).any():
-                    return False
-        return True
+        return not any(
+            _inside(points, triangles).any()
+            for other, triangles in self.sights
+            if other is not mark and math.dist(other.at, mark.at) < 2 * NEAR and len(triangles)
+        )
 
     def _on_streets(
         self, points: Array, edges: NDArray[np.intp], reach: float
@@ -238,7 +238,7 @@ class Plan:
         along, across = offsets(points, starts, ends)
         lengths = np.sqrt(((ends - starts) ** 2).sum(axis=1))
         beyond = along - np.clip(along, 0, lengths)
-        return ((across**2 + beyond**2) < reach**2).any(axis=1)
+        return np.asarray(((across**2 + beyond**2) < reach**2).any(axis=1))
 
     def lots(self, index: int) -> tuple[Building, ...]:
         """The buildings along a street, by its number in `edges`."""
@@ -359,10 +359,10 @@ class Plan:
             if math.dist(mark.at, centre) > reach + NEAR:
                 continue
             if len(triangles):
-                taken |= _inside(points, triangles).any(axis=1)
+                taken = taken | _inside(points, triangles).any(axis=1)
             house = self.houses.get(mark.name)
             if house is not None:
-                taken |= _in_box(points, house, 0.8)
+                taken = taken | _in_box(points, house, 0.8)
         return taken
 
 
@@ -399,8 +399,7 @@ def _inside(points: Array, triangles: Array, margin: float = _MARGIN) -> NDArray
 def _in_box(points: Array, building: Building, margin: float) -> NDArray[np.bool_]:
     corners = np.array(building.corners)
     across = offsets(points, corners, np.roll(corners, -1, axis=0))[1]
-    inside: NDArray[np.bool_] = (across <= margin).all(axis=1)
-    return inside
+    return np.asarray((across <= margin).all(axis=1))
 
 
 def _samples(building: Building) -> Array:

@@ -45,7 +45,12 @@ def draw_grid(city: str, at: Point, heading: float, pixels: int, skin: str | Non
         _reflect(colours, views)
     canvas = np.rint(np.clip(colours, 0, 255)).astype(np.uint8)
     place_things(canvas, depths, views, look, there, at)
-    fall(canvas, look, views, derive_seed("navigation fall", city, *at, heading))
+    fall(
+        canvas,
+        look,
+        views,
+        derive_seed("navigation fall", city, *(f"{value:.2f}" for value in (*at, heading % 360))),
+    )
     hang_signs(canvas, views, there, at, look)
     captioned(canvas, pixels)
     front, right, behind, left = (canvas[:, k * pixels : (k + 1) * pixels] for k in range(4))

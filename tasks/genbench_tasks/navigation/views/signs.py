@@ -23,6 +23,7 @@ _REACH = 52.0
 """A view shows a sign up to this many degrees from its axis: 45 and a little of its neighbours'."""
 _HIGH = 4.6
 """Metres above the street: the middle of a sign."""
+_POST = (46, 48, 52)
 _COLOURS: Sequence[tuple[Colour, Colour]] = (
     ((150, 28, 38), (255, 255, 255)),
     ((22, 60, 130), (255, 255, 255)),
@@ -86,9 +87,9 @@ def _sign(
         max(round(middle - tall / 2), line("H", least_cap(pixels)).shape[0] + 4), pixels - tall
     )
     for other in sorted(taken, key=lambda one: one.depth):
-        if left < other.box[2] + 2 and other.box[0] - 2 < left + wide:
-            if top < other.box[3] + 2 and other.box[1] - 2 < top + tall:
-                top = other.box[1] - tall - 2
+        beside = left >= other.box[2] + 2 or other.box[0] - 2 >= left + wide
+        if not beside and top < other.box[3] + 2 and other.box[1] - 2 < top + tall:
+            top = other.box[1] - tall - 2
     return Sign(mark, view, (left, top, left + wide, top + tall), cap, (name, kind), depth)
 
 
@@ -109,6 +110,11 @@ def hang_signs(canvas: Canvas, views: Cameras, plan: Plan, at: Point, look: Look
         left, top, right, bottom = sign.box
         shift = sign.view * views.pixels
         back, ink = colours_of(sign.mark.name)
+        # Its post, so that it is seen where it stands.
+        foot = min(round(views.horizon + EYE * views.focal / sign.depth), views.pixels)
+        column, _ = views.seen(sign.view, sign.mark.at[0] - at[0], sign.mark.at[1] - at[1])
+        post = shift + min(max(round(column), left + 1), right - 2)
+        canvas[bottom:foot, post - 1 : post + 1] = _POST
         canvas[top:bottom, shift + left : shift + right] = ink
         canvas[top + 1 : bottom - 1, shift + left + 1 : shift + right - 1] = back
         y = top + sign.cap // 4

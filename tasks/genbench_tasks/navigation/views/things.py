@@ -60,14 +60,17 @@ class Painter:
         """A colour in this light, from that far away."""
         lit = np.array([colour], dtype=np.float32) * np.float32(light)
         lit = lit * (self._air.ambient + self._air.sun * np.float32(0.5))
-        away = self._air.fogged(lit, np.array([depth], dtype=np.float32))
-        return np.rint(np.clip(away[0], 0, 255)).astype(np.uint16)
+        return self._rounded(lit, depth)
 
     def glow(self, colour: Sequence[int], depth: float) -> NDArray[np.uint16]:
         """A light's colour, which no other light changes."""
         lit = np.array([colour], dtype=np.float32)
+        return self._rounded(lit, depth)
+
+    def _rounded(self, lit: Floats, depth: float) -> NDArray[np.uint16]:
         away = self._air.fogged(lit, np.array([depth], dtype=np.float32))
-        return np.rint(np.clip(away[0], 0, 255)).astype(np.uint16)
+        found: NDArray[np.uint16] = np.rint(np.clip(away[0], 0, 255)).astype(np.uint16)
+        return found
 
     def polygon(self, spots: Sequence[Spot], colour: NDArray[np.uint16], depth: float) -> None:
         """Fill a flat polygon, hidden where something is nearer than `depth`."""
