@@ -210,13 +210,8 @@ class _Sheet:
         boxes = [
             (p - wide / 2 - 2, q - tall / 2, p + wide / 2 + 2, q + tall / 2) for p, q in middles
         ]
-<<<<<<< HEAD
-        free = [box for box in boxes if self._is_free(box)]
-        if not free and not must:
-=======
         box = min(boxes, key=self._crowding)  # of equals the first
         if self._crowding(box) and not must:
->>>>>>> streets
             return
         self._taken.append(box)
         middle = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2 + cap / 2
