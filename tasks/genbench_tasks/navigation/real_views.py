@@ -137,9 +137,10 @@ def _rotation(folder: Path, name: str) -> float:
     except (ValueError, RecursionError) as error:
         raise TaskError(f"{path} is not JSON: {error}") from None
     rotation = content.get("rotation") if isinstance(content, Mapping) else None
-    known = isinstance(rotation, int | float) and not isinstance(rotation, bool)
-    if not known or not abs(rotation) <= 3600:
-        raise TaskError(f"{path}: rotation is {str(rotation)[:40]}, not the degrees to north")
+    if isinstance(rotation, bool) or not isinstance(rotation, int | float):
+        rotation = math.nan
+    if not abs(rotation) <= 3600:
+        raise TaskError(f"{path}: it holds no `rotation`, the degrees to north")
     return float(rotation)
 
 
