@@ -4,6 +4,7 @@ import json
 
 import pytest
 import tiny_models
+from killing import check_killed_runs, starting
 
 import genbench
 from genbench.export import export
@@ -74,6 +75,17 @@ def test_a_run_of_shards_has_the_bytes_of_one_process(long_idefics, alone, tmp_p
     (folder,) = {path.parent for path in (tmp_path / "merged").rglob("results.json")}
     for file in ("results.json", "episodes.jsonl"):
         assert (folder / file).read_bytes() == (alone[1] / file).read_bytes()
+
+
+def test_batches_of_another_size_give_the_same_answers(long_idefics, alone, tmp_path):
+    _, folder = played(long_idefics, tmp_path, batch_size=1)
+    assert (folder / "episodes.jsonl").read_bytes() == (alone[1] / "episodes.jsonl").read_bytes()
+
+
+def test_killed_runs_end_with_the_bytes_of_one_that_was_not(long_idefics, tmp_path):
+    with starting() as start:
+        arguments = {"model": str(long_idefics), "task": TASK, "batch_size": 4, **ASKED}
+        check_killed_runs(start, arguments, tmp_path, kills=2, most_turns=10, seed=1)
 
 
 def test_an_export_has_a_picture_a_state(tmp_path):
