@@ -12,8 +12,8 @@ from genbench.task import seeded
 from genbench_tasks.navigation.cities import Point
 from genbench_tasks.navigation.views.camera import Cameras, Floats
 from genbench_tasks.navigation.views.facades import grain, mixed
+from genbench_tasks.navigation.views.geometry import unit
 from genbench_tasks.navigation.views.looks import Colour, Look
-from genbench_tasks.navigation.views.plan import unit
 
 ROUND = 1024
 """Columns of a sky, all the way round."""

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genbench_tasks.navigation.cities import Point
-from genbench_tasks.navigation.views.plan import Building, unit
+from genbench_tasks.navigation.views.geometry import Building, unit
 
 Floats = NDArray[np.float32]
 

@@ -25,8 +25,8 @@ from genbench_tasks.navigation.views.facades import (
     TOP,
     tiles,
 )
+from genbench_tasks.navigation.views.geometry import Building
 from genbench_tasks.navigation.views.looks import Look
-from genbench_tasks.navigation.views.plan import Building
 from genbench_tasks.navigation.views.signs import colours_of
 
 _STEPS = np.array([1.35 * 2**k for k in range(LEVELS - 1)], dtype=np.float32)

@@ -16,9 +16,10 @@ from genbench_tasks.general_points.pictures.raster import UNIT, Contour, joined,
 from genbench_tasks.general_points.pictures.shapes import disc, polygon, stroke
 from genbench_tasks.navigation.cities import City, Point, city
 from genbench_tasks.navigation.prompts import instruction_texts
+from genbench_tasks.navigation.views.geometry import unit
 from genbench_tasks.navigation.views.lettering import outlines, width_of, wrapped
 from genbench_tasks.navigation.views.looks import Colour
-from genbench_tasks.navigation.views.plan import Plan, plan, unit
+from genbench_tasks.navigation.views.plan import Plan, plan
 from genbench_tasks.navigation.views.signs import colours_of
 
 Box = tuple[float, float, float, float]
@@ -33,6 +34,9 @@ _AROUND = 45.0
 """Metres of city around the route."""
 _PANEL = 460
 """Pixels of the instructions beside the map."""
+_PAPER = (250, 249, 246)
+_SMALLEST, _LEGEND = 8, 120
+"""Pixels of the capitals of instructions, at least, and of the room for the legend."""
 
 
 def route_map(
@@ -252,17 +256,22 @@ class _Sheet:
     def instructions(self, texts: Sequence[str]) -> None:
         """The panel at the right: what the route is, and its instructions with their steps."""
         panel = self.canvas[:, self.pixels :]
-        panel[:] = (250, 249, 246)
+        panel[:] = _PAPER
         route = self.route
         junctions = sum(step["intersection"] for step in route["steps"])
         y = self._written(f"{route['city']}, route {route['number']}", 15, 34, _INK)
         about = f"{len(route['steps'])} steps, {junctions} intersections"
         y = self._written(about, 11, y + 4, _FAINT) + 14
         lines = [(f"{number}. {text}", self._steps(number)) for number, text in enumerate(texts, 1)]
-        # As large as the panel has room for.
+        # As large as the panel has room for; at their smallest they make it longer.
         cap = 11
-        while cap > 5 and y + self._height(lines, cap) > self.pixels - 110:
+        while cap > _SMALLEST and y + self._height(lines, cap) > self.pixels - _LEGEND:
             cap -= 1
+        lacking = y + self._height(lines, cap) + _LEGEND - self.pixels
+        if lacking > 0:
+            below = np.full((lacking, *self.canvas.shape[1:]), 255, dtype=np.uint8)
+            below[:, self.pixels :] = _PAPER
+            self.canvas = np.concatenate([self.canvas, below])
         for text, steps in lines:
             y = self._written(text, cap, y, _INK)
             y = self._written(steps, cap - 1, y, _ROUTE, 26) + cap - 4
@@ -300,9 +309,8 @@ class _Sheet:
     def _legend(self, y: int) -> None:
         for words, colour in (("start", _START), *ACTIONS.items()):
             middle = (self.pixels + 30) * UNIT, (y - 5) * UNIT
-            if y < self.pixels - 6:
-                paint(self.canvas, joined([disc(*middle, 8 * UNIT)]), colour)
-                self._text(words, 11, (self.pixels + 46, y), _INK)
+            paint(self.canvas, joined([disc(*middle, 8 * UNIT)]), colour)
+            self._text(words, 11, (self.pixels + 46, y), _INK)
             y += 24
 
 

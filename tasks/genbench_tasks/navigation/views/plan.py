@@ -7,30 +7,29 @@ between a landmark and a place from which it is observed.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from genbench.task import derive_seed, seeded
+from genbench.task import derive_seed
 from genbench_tasks.navigation.cities import City, Edge, Landmark, Point, city
-from genbench_tasks.navigation.headings import heading_between, turn, wrapped
+from genbench_tasks.navigation.headings import turn
+from genbench_tasks.navigation.views.geometry import (
+    Array,
+    Building,
+    counterclockwise,
+    inside_triangles,
+    offsets,
+    samples,
+    unit,
+)
+from genbench_tasks.navigation.views.rows import DEEPEST, Thing, houses_along, things_along
 from genbench_tasks.navigation.walking import NEAR, Place, Streets, point_shares
 
-Array = NDArray[np.float64]
-
-_DEPTH = 12
-"""The deepest building behind its front."""
-_SHALLOWEST = 4
-_MARGIN = 0.4
 _AROUND = 45.0
 """Streets farther than this from a street cannot be built into from it."""
-
-
-_NARROW = 3.4
-"""Where the kerb is nearer, no cars are parked."""
 
 
 @dataclass(frozen=True)
@@ -47,35 +46,6 @@ WIDTHS = {
     "organic": Width(2.9, 5.2),
     "radial": Width(3.6, 6.3),
 }
-
-
-@dataclass(frozen=True)
-class Thing:
-    """What stands in a street: a `tree`, a `lamp`, a `car` or `lights` of a crossing; `along` is
-    the heading of its street."""
-
-    kind: str
-    at: Point
-    along: float
-    seed: int
-
-
-@dataclass(frozen=True)
-class Building:
-    """A box. `corners` run counterclockwise, the first two along the front; `tall` and `tint` are
-    0..255: what a look makes of them is its business. `mark` names the landmark that it houses."""
-
-    corners: tuple[Point, Point, Point, Point]
-    tall: int
-    tint: int
-    seed: int
-    mark: str = ""
-
-
-def unit(heading: float) -> Point:
-    """The direction of a heading, rounded beyond what any library's last bit could change."""
-    angle = math.radians(heading)
-    return round(math.sin(angle) * 2**20) / 2**20, round(math.cos(angle) * 2**20) / 2**20
 
 
 class Plan:
@@ -140,7 +110,7 @@ class Plan:
         found = [
             house
             for house in self.houses.values()
-            if math.dist(house.corners[0], at) <= reach + _DEPTH
+            if math.dist(house.corners[0], at) <= reach + DEEPEST
         ]
         for index in self.near(at, reach):
             found += self.lots(int(index))
@@ -215,22 +185,20 @@ class Plan:
             (back[0] - half * y, back[1] + half * x),
         )
         seed = derive_seed("navigation house", self.city.name, mark.name)
-        return Building(_counterclockwise(corners), 0, seed % 256, seed, mark.name)
+        return Building(counterclockwise(corners), 0, seed % 256, seed, mark.name)
 
     def _is_free(self, house: Building, mark: Landmark) -> bool:
-        points = _samples(house)
+        points = samples(house)
         near = self.near(mark.at, _AROUND)
-        if self._on_streets(points, near, self.width.kerb + 0.8).any():
+        if self.on_streets(points, near, self.width.kerb + 0.8).any():
             return False
         return not any(
-            _inside(points, triangles).any()
+            inside_triangles(points, triangles).any()
             for other, triangles in self.sights
             if other is not mark and math.dist(other.at, mark.at) < 2 * NEAR and len(triangles)
         )
 
-    def _on_streets(
-        self, points: Array, edges: NDArray[np.intp], reach: float
-    ) -> NDArray[np.bool_]:
+    def on_streets(self, points: Array, edges: NDArray[np.intp], reach: float) -> NDArray[np.bool_]:
         """Whether points are that near to the middle of one of the streets."""
         if not len(edges):
             return np.zeros(len(points), dtype=bool)
@@ -245,7 +213,7 @@ class Plan:
         found = self._lots.get(index)
         if found is None:
             found = self._lots[index] = tuple(
-                building for side in (1, -1) for building in self._row(index, side)
+                building for side in (1, -1) for building in houses_along(self, index, side)
             )
         return found
 
@@ -255,167 +223,12 @@ class Plan:
         for index in self.near(at, reach):
             mine = self._things.get(int(index))
             if mine is None:
-                mine = self._things[int(index)] = tuple(self._furniture(int(index)))
+                mine = self._things[int(index)] = tuple(things_along(self, int(index)))
             found += [thing for thing in mine if math.dist(thing.at, at) <= reach]
         return found
-
-    def _furniture(self, index: int) -> list[Thing]:
-        """Of one street: trees and lamps by turns, parked cars, the lights at its crossings."""
-        (a, b), width = self.edges[index], self.width
-        start, length = self.city.junctions[a], self.city.length((a, b))
-        heading = heading_between(start, self.city.junctions[b])
-        (dx, dy), (nx, ny) = unit(heading), unit(heading + 90)
-        stream = seeded("navigation furniture", self.city.name, a, b)
-
-        def thing(kind: str, s: float, o: float) -> Thing:
-            at = (start[0] + s * dx + o * nx, start[1] + s * dy + o * ny)
-            return Thing(kind, at, heading, stream.getrandbits(32))
-
-        first, last = self.clearance(a, b) + 5, length - self.clearance(b, a) - 5
-        found = []
-        for side in (1, -1):
-            s, turn_ = first + stream.uniform(0, 4), stream.randrange(2)
-            while s < last:
-                found.append(thing("lamp" if turn_ % 2 else "tree", s, side * (width.kerb + 0.8)))
-                s, turn_ = s + stream.uniform(6, 10), turn_ + 1
-            s = first + stream.uniform(1, 12)
-            while width.kerb > _NARROW and s < last - 2:
-                found.append(thing("car", s, side * (width.kerb - 1.05)))
-                s += stream.choice((5.7, 6.2, 12.0, 19.0, 28.0))
-        points = np.array([one.at for one in found]).reshape(-1, 2)
-        hidden = np.zeros(len(found), dtype=bool)
-        for mark, triangles in self.sights:
-            near = math.dist(mark.at, start) < length + 2 * NEAR
-            if near and len(triangles) and len(found):
-                hidden |= _inside(points, triangles, 1.6).any(axis=1)
-        kept = [
-            one for one, bad in zip(found, hidden, strict=True) if one.kind != "tree" or not bad
-        ]
-        for node, s, way in ((a, 0.0, 1), (b, length, -1)):
-            if len(self.city.ways[node]) > 2:
-                clear = self.clearance(*((a, b) if way > 0 else (b, a)))
-                lights = thing("lights", s + way * (clear + 3.6), way * (width.kerb + 0.7))
-                kept.append(replace(lights, along=wrapped(heading + (0 if way > 0 else 180))))
-        return kept
-
-    def _row(self, index: int, side: int) -> list[Building]:
-        """The buildings along one side of a street."""
-        edge = self.edges[index]
-        start, end = self.starts[index], self.ends[index]
-        length = float(np.sqrt(((end - start) ** 2).sum()))
-        dx, dy = ((end - start) / length).tolist()
-        nx, ny = side * dy, -side * dx
-        steps = int(length)
-        s = np.arange(steps) + 0.5
-        o = self.width.front + np.arange(_DEPTH + 1) + 0.25
-        grid_s, grid_o = np.meshgrid(s, o, indexing="ij")
-        points = np.stack(
-            [start[0] + grid_s * dx + grid_o * nx, start[1] + grid_s * dy + grid_o * ny], axis=-1
-        ).reshape(-1, 2)
-        taken = self._taken(points, index, ((start + end) / 2, length / 2 + 30))
-        blocked = taken.reshape(steps, len(o))
-        # How deep the ground is free behind the front, metre by metre along the street.
-        depth = np.where(blocked.any(axis=1), blocked.argmax(axis=1), len(o)) - 1
-        stream = seeded("navigation lots", self.city.name, *edge, side)
-        found, at = [], 0
-        while at < steps:
-            wide = stream.randint(8, 15)
-            room = 0
-            while room < wide and at + room < steps and depth[at + room] >= _SHALLOWEST:
-                room += 1
-            if room < 3:
-                at += 1
-                continue
-            deep = min(int(depth[at : at + room].min()), stream.randint(8, _DEPTH))
-            back = stream.choice((0.0, 0.0, 0.0, 0.4, 0.8))
-            s0, s1 = at + 0.0, at + room + 0.0
-            o0, o1 = self.width.front + back, self.width.front + deep
-
-            def point(s: float, o: float) -> Point:
-                return (
-                    float(start[0]) + s * dx + o * nx,
-                    float(start[1]) + s * dy + o * ny,
-                )
-
-            corners = _counterclockwise(
-                (point(s0, o0), point(s1, o0), point(s1, o1), point(s0, o1))
-            )
-            found.append(
-                Building(corners, stream.randrange(256), stream.randrange(256),
-                         stream.getrandbits(32))
-            )  # fmt: skip
-            at += room
-            if stream.random() < 0.12:
-                at += stream.randint(1, 3)
-        return found
-
-    def _taken(self, points: Array, index: int, disc: tuple[Array, float]) -> NDArray[np.bool_]:
-        """Whether points are on other streets, in sight of a landmark or in a landmark's house."""
-        centre = (float(disc[0][0]), float(disc[0][1]))
-        reach = disc[1]
-        edges = self.near(centre, reach)
-        taken = self._on_streets(points, edges[edges != index], self.width.front - _MARGIN)
-        for mark, triangles in self.sights:
-            if math.dist(mark.at, centre) > reach + NEAR:
-                continue
-            if len(triangles):
-                taken = taken | _inside(points, triangles).any(axis=1)
-            house = self.houses.get(mark.name)
-            if house is not None:
-                taken = taken | _in_box(points, house, 0.8)
-        return taken
-
-
-def _counterclockwise(corners: Sequence[Point]) -> tuple[Point, Point, Point, Point]:
-    """The same box from the same front, its corners in counterclockwise order."""
-    (x0, y0), (x1, y1), (x2, y2), _ = corners
-    turned = (x1 - x0) * (y2 - y1) - (y1 - y0) * (x2 - x1)
-    a, b, c, d = corners
-    return (a, b, c, d) if turned > 0 else (b, a, d, c)
-
-
-def offsets(points: Array, starts: Array, ends: Array) -> tuple[Array, Array]:
-    """How far points lie along and across lines, each of shape (points, lines)."""
-    step = ends - starts
-    length = np.sqrt((step**2).sum(axis=1))
-    dx, dy = step[:, 0] / length, step[:, 1] / length
-    x = points[:, :1] - starts[:, 0]
-    y = points[:, 1:2] - starts[:, 1]
-    return x * dx + y * dy, x * dy - y * dx
-
-
-def _inside(points: Array, triangles: Array, margin: float = _MARGIN) -> NDArray[np.bool_]:
-    """Whether points are in triangles or within a margin of them; (points, triangles)."""
-    sides = []
-    for k in range(3):
-        a, b = triangles[:, k], triangles[:, (k + 1) % 3]
-        sides.append(offsets(points, a, b)[1])
-    least = np.minimum(np.minimum(sides[0], sides[1]), sides[2])
-    most = np.maximum(np.maximum(sides[0], sides[1]), sides[2])
-    inside: NDArray[np.bool_] = (least >= -margin) | (most <= margin)
-    return inside
-
-
-def _in_box(points: Array, building: Building, margin: float) -> NDArray[np.bool_]:
-    corners = np.array(building.corners)
-    across = offsets(points, corners, np.roll(corners, -1, axis=0))[1]
-    return np.asarray((across <= margin).all(axis=1))
-
-
-def _samples(building: Building) -> Array:
-    """Points all over a building, half a metre apart or less at its borders."""
-    a, b, _, d = (np.array(corner) for corner in building.corners)
-    u = np.linspace(0, 1, 13)
-    grid = [a + i * (b - a) + j * (d - a) for i in u for j in u]
-    return np.array(grid)
 
 
 @lru_cache(maxsize=16)
 def plan(city_name: str) -> Plan:
     """The plan of a city. Raises TaskError."""
     return Plan(city(city_name))
-
-
-def bearing(at: Point, mark: Point, heading: float) -> float:
-    """Where something lies for a walker, degrees clockwise from straight ahead, in [0, 360)."""
-    return wrapped(heading_between(at, mark) - heading)

@@ -13,8 +13,10 @@ from genbench_tasks.navigation.cities import Point
 from genbench_tasks.navigation.views.air import Air, air
 from genbench_tasks.navigation.views.camera import EYE, Cameras, Floats
 from genbench_tasks.navigation.views.facades import grain, mixed
+from genbench_tasks.navigation.views.geometry import unit
 from genbench_tasks.navigation.views.looks import Colour, Look
-from genbench_tasks.navigation.views.plan import Plan, Thing, unit
+from genbench_tasks.navigation.views.plan import Plan
+from genbench_tasks.navigation.views.rows import Thing
 
 Canvas = NDArray[np.uint8]
 Spot = tuple[float, float, float]
