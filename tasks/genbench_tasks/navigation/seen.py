@@ -99,7 +99,7 @@ def _grid(drawn: str) -> bytes:
     return views.street_grid(city, at, heading, pixels=picture["pixels"], skin=picture["skin"])
 
 
-_RECENT = RecentPictures(256 * 2**20, _grid, "GENBENCH_PICTURES")
+_RECENT = RecentPictures(512 * 2**20, _grid, "GENBENCH_PICTURES")
 
 
 def _file(drawn: str) -> bytes:

@@ -2,11 +2,14 @@
 
 import csv
 import io
+import json
+import re
 
 import pytest
 import report_runs
 
 from genbench.leaderboard.values import check_path, value_at
+from genbench.report import conversations
 from genbench.report.build import build_report
 from genbench.report.figures import KINDS, Absent, Rendered, render
 from genbench.report.figures.style import LIGHT, styled
@@ -102,3 +105,44 @@ def test_a_board_can_have_a_column_of_a_kind_of_step(group):
     check_path(path, {"splits": ("id", "ood")})
     shown = [value_at(run.results, path).value for run in group.runs]
     assert shown == [steps_of(run, "ood").kinds["turn"].accuracy.value for run in group.runs]
+
+
+def index_of(report):
+    """The columns of the list of episodes, as the page has them."""
+    page = report.page.read_text()
+    (text,) = re.findall(
+        r'<script type="application/json" id="report-data">(.*?)</script>', page, re.S
+    )
+    return json.loads(text)["index"]
+
+
+def test_an_episode_without_a_retry_was_solved_at_the_first_attempt(walks, tmp_path):
+    index = index_of(build_report([walks], tmp_path / "out"))
+    steps = [
+        (turns, retries, solved)
+        for turns, retries, solved in zip(
+            index["turns"], index["retries"], index["solved"], strict=True
+        )
+    ]
+    assert len(steps) == 2 * 2 * N
+    solved = [one for one in steps if one[2]]
+    assert len(solved) == N  # the memoriser on ID
+    assert all(turns > 4 and retries == 0 for turns, retries, _ in solved)
+    assert all(retries > 0 for _, retries, is_solved in steps if not is_solved)
+
+
+def test_pictures_are_those_of_the_first_episodes_of_each_split(tmp_path, monkeypatch):
+    monkeypatch.setattr(conversations, "MOST_PICTURES", 5)
+    small = {"pixels": 96, "intersections": [3, 3]}
+    report_runs.agent_run(
+        tmp_path / "runs", "oracle", "virl-vl-ood-rule", limit=3, task_settings=small
+    )
+    report = build_report([tmp_path / "runs"], tmp_path / "out")
+    page = report.page.read_text()
+    shown, left_out = page.count('"image":"data:image'), page.count("[a picture, left out of")
+    ((group,), _) = load_groups([tmp_path / "runs"])
+    asked = [steps_of(group.runs[0], split).accuracy.n for split in ("id", "ood")]
+    assert shown + left_out == sum(asked)
+    # An episode is shown with all of its pictures or with none.
+    assert 2 * 5 <= shown < sum(asked)
+    assert left_out > 0
