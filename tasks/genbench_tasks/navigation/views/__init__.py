@@ -1,9 +1,10 @@
 """Street views and maps of synthetic cities, drawn from plain arithmetic: the same pixels on every
 machine.
 
-What stands where (`plan`) -> what four cameras see of it (`camera`) -> houses' fronts (`facades`),
-the ground (`ground`), signs (`signs`, `lettering`) -> pictures (`render`), in a city's own looks or
-a skin's (`looks`).
+What stands where (`geometry`, `rows`, `plan`) -> what four cameras see of it (`camera`) -> houses
+(`facades`, `houses`), the `ground`, sky and weather (`air`), cars and trees (`things`), signs
+(`lettering`, `signs`) -> pictures (`render`), in a city's own looks or a skin's (`looks`). Beside
+them: a route on its map (`maps`), its steps on a sheet (`sheets`), and the command that draws both.
 """
 
 from __future__ import annotations

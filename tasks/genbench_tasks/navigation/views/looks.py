@@ -83,8 +83,8 @@ def appearance_of(skin: str) -> Mapping[str, Any]:
     if _CITY_LIKE.fullmatch(skin):
         return city(skin).appearance
     raise TaskError(
-        f"there is no skin '{skin}', nor a city of that name, such as radial-000042; "
-        f"{closest(skin, SKINS)}"
+        f"there is no skin '{skin}'; a skin is another city's name, such as radial-000042, or a "
+        f"named one: {closest(skin, SKINS)}"
     )
 
 
