@@ -29,21 +29,13 @@ from genbench_tasks.general_points.recognition import CardRecognition, names_tex
 from genbench_tasks.general_points.seen import pictured
 from genbench_tasks.general_points.tokenizer import build_tokenizer
 from genbench_tasks.general_points.vision import GeneralPointsVision
+from genbench_tasks.small_processor import small_processor
 
 if TYPE_CHECKING:
     from transformers import Idefics3Processor, PreTrainedTokenizerFast
 
 SIDE, PATCH = 128, 16
 """The model's pictures and their patches, in pixels: a token a patch."""
-
-CHAT_TEMPLATE = (
-    "{% for message in messages %}{{ '<|' + message['role'] + '|>' }}"
-    "{% if message['content'] is string %}{{ message['content'] }}{% else %}"
-    "{% for part in message['content'] %}"
-    "{% if part['type'] == 'image' %}<image>{% else %}{{ part['text'] }}{% endif %}"
-    "{% endfor %}{% endif %}<|end|>{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
-)
 
 
 def build_vision_tokenizer() -> PreTrainedTokenizerFast:
@@ -53,20 +45,7 @@ def build_vision_tokenizer() -> PreTrainedTokenizerFast:
 
 def build_processor(tokenizer: PreTrainedTokenizerFast) -> Idefics3Processor:
     """Pictures of `SIDE` pixels, whole and never cut into tiles."""
-    from transformers import Idefics3ImageProcessorPil, Idefics3Processor
-
-    tokenizer.add_special_tokens(
-        {"additional_special_tokens": ["<fake_token_around_image>", "<image>", "<global-img>"]}
-    )
-    size = {"longest_edge": SIDE}
-    return Idefics3Processor(
-        image_processor=Idefics3ImageProcessorPil(
-            do_image_splitting=False, size=size, max_image_size=size
-        ),
-        tokenizer=tokenizer,
-        image_seq_len=(SIDE // PATCH) ** 2,
-        chat_template=CHAT_TEMPLATE,
-    )
+    return small_processor(tokenizer, SIDE, (SIDE // PATCH) ** 2)
 
 
 @dataclass(frozen=True)
