@@ -23,6 +23,7 @@ from genbench.models.transformer import (
     loading,
     out_of_memory,
     quieten,
+    vocabulary,
 )
 from genbench.models.watch import Watch
 
@@ -107,7 +108,7 @@ class LMEvalModel(BatchedModel):
             if ids is None:
                 continue
             if self._watch is not None:
-                check_vocabulary(ids, self._watch.model)
+                check_vocabulary(ids, vocabulary(self._watch.model))
             room = self._room(request, size)
             if request.turn == 0 and room < request.max_new_tokens:
                 raise ModelError(
