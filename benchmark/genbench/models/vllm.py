@@ -23,6 +23,7 @@ _TEMPERATURES = (0.01, 2.0)
 _NUMBERS = (
     *("tensor_parallel_size", "data_parallel_size", "pipeline_parallel_size"),
     *("max_model_len", "max_num_batched_tokens", "kv_cache_memory_bytes"),
+    "block_size",
 )
 _SHARES = ("gpu_memory_utilization",)
 _FLAGS = ("enforce_eager", "enable_prefix_caching")

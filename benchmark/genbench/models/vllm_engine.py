@@ -64,6 +64,7 @@ def _prepare_environment(arguments: Mapping[str, Any]) -> None:
     """Before vLLM is imported; what the user set is kept."""
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")  # it would report to its makers
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+    os.environ.setdefault("VLLM_RAISE_ON_LOGIT_NANS", "1")  # it would choose a token all the same
     import logging
     import warnings
 
@@ -115,8 +116,18 @@ def _failing(model: str) -> Iterator[None]:
     except GenbenchError:
         raise
     except Exception as error:
-        text = files.brief(error)
+        text = _text(error)
         raise ModelError(f"vLLM cannot load {model}: {text}{_advice(error, text)}") from error
+
+
+def _text(error: Exception) -> str:
+    """What it says, in one line; of settings that vLLM refuses, why."""
+    from pydantic import ValidationError
+
+    if isinstance(error, ValidationError):
+        lines = str(error.errors()[0]["msg"]).strip().splitlines()
+        return lines[0].removeprefix("Value error, ") if lines else files.brief(error)
+    return files.brief(error)
 
 
 def _advice(error: BaseException, text: str) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from genbench.models.folder import load_config, load_prompts
 from genbench.models.interface import Identity, LoadOptions, Model, Request, Response
 from genbench.models.options import flag, resolve_dtype
 from genbench.models.prompts import ImagePrompts, Prompt
+from genbench.models.sampling import NAN_SCORES
 from genbench.models.transformer import (
     check_vocabulary,
     kept_tokens,
@@ -47,7 +47,6 @@ class _Asked:
     prompt: Prompt
     room: int
     said: list[int] = field(default_factory=list)
-    logprob: float = 0.0
 
 
 class VLLMModel(Model):
@@ -154,7 +153,7 @@ class VLLMModel(Model):
         size = self._prompts.length(prompt)
         room = min(request.max_new_tokens, self._context - size)
         if room < 1:  # the conversation fills the context: nothing can be said
-            self._ready.append((request, Response("", "length", size, 0, 0.0)))
+            self._ready.append((request, Response("", "length", size, 0)))
             return
         self._send(_Asked(request, prompt, room))
 
@@ -189,7 +188,6 @@ class VLLMModel(Model):
             stop_token_ids=list(self._kept.ends),
             ignore_eos=True,
             detokenize=bool(stops),
-            logprobs=0,
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
 
@@ -207,6 +205,8 @@ class VLLMModel(Model):
             raise
         except Exception as error:  # vLLM's engine is over
             text = files.brief(error)
+            if "NaNs detected" in text:
+                raise ModelError(NAN_SCORES) from error
             if out_of_memory(error):
                 raise ModelError(
                     f"vLLM ran out of memory ({text}): use a smaller --batch-size (prompts at "
@@ -229,9 +229,7 @@ class VLLMModel(Model):
             )
         self._shown += expected
         self._reused += found.num_cached_tokens or 0
-        _refuse_nan(output.cumulative_logprob)
         asked.said.extend(output.token_ids)
-        asked.logprob += output.cumulative_logprob or 0.0
         stops = asked.request.stop
         if self._goes_on(asked, output.finish_reason):
             text = self._decoder.raw(asked.said)
@@ -247,7 +245,6 @@ class VLLMModel(Model):
             finish_reason=answer.finish_reason,
             prompt_tokens=self._prompts.length(asked.prompt),
             generated_tokens=answer.tokens,
-            logprob=round(asked.logprob, 4),
         )
 
     def _goes_on(self, asked: _Asked, reason: str) -> bool:
@@ -329,12 +326,3 @@ def _device() -> str:
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def _refuse_nan(logprob: float | None) -> None:
-    """Raise ModelError where the scores of an answer were NaN."""
-    if logprob is not None and math.isnan(logprob):
-        raise ModelError(
-            "the checkpoint gives NaN scores: its weights are broken, or its values overflow "
-            "in this precision (try --dtype float32)"
-        )
