@@ -33,6 +33,7 @@ from genbench.models.transformer import (
     check_vocabulary,
     keep_end_tokens,
     loading,
+    model_class,
     out_of_memory,
     quieten,
     vocabulary,
@@ -69,7 +70,7 @@ class HFModel(BatchedModel):
         super().__init__(options.batch_size or usual)
         self.tokenizer, self._prompts = load_prompts(folder, options)
         with loading(str(folder)):
-            self._model, found = _model_class(reads_images).from_pretrained(
+            self._model, found = model_class(reads_images).from_pretrained(
                 folder,
                 dtype=getattr(torch, self.dtype),
                 trust_remote_code=flag(options.arguments, "trust_remote_code"),
@@ -257,12 +258,6 @@ class HFModel(BatchedModel):
     def events(self) -> Mapping[str, Any]:
         """What happened on the way: batches halved for want of memory (their sizes)."""
         return {"halved_batches": self._halvings}
-
-
-def _model_class(reads_images: bool) -> Any:
-    from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
-
-    return AutoModelForImageTextToText if reads_images else AutoModelForCausalLM
 
 
 @contextmanager

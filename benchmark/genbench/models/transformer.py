@@ -65,6 +65,30 @@ def check_complete(folder: Path, found: Mapping[str, Any]) -> None:
         )
 
 
+def model_class(reads_images: bool) -> Any:
+    """The class of transformers that loads a checkpoint."""
+    from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
+
+    return AutoModelForImageTextToText if reads_images else AutoModelForCausalLM
+
+
+def check_weights(folder: Path, *, trust_remote_code: bool) -> None:
+    """Raise ModelError where weights are missing, for a library that would not say so; no weight
+    is read for it. What is quantized has other weights, and is left to that library."""
+    config = files.read_json(folder / "config.json")
+    if config.get("quantization_config"):
+        return
+    quieten()
+    _, found = model_class(files.reads_images(config)).from_pretrained(
+        folder,
+        device_map="meta",
+        trust_remote_code=trust_remote_code,
+        ignore_mismatched_sizes=True,
+        output_loading_info=True,
+    )
+    check_complete(folder, found)
+
+
 @dataclass(frozen=True)
 class KeptTokens:
     """What of a checkpoint's generation settings is used, and what they asked for beside it."""

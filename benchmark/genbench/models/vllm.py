@@ -36,7 +36,11 @@ class VLLMBackend(FolderBackend):
     """As `hf`, by vLLM. Model arguments have the names of vLLM's own engine arguments."""
 
     name = "vllm"
-    arguments = (*FolderBackend.arguments, *_NUMBERS, *_SHARES, *_FLAGS, *_TEXTS)
+    # vLLM chooses the library that images are processed by itself.
+    arguments = (
+        *(name for name in FolderBackend.arguments if name != "image_backend"),
+        *(*_NUMBERS, *_SHARES, *_FLAGS, *_TEXTS),
+    )
 
     def identify(self, name: str, options: LoadOptions) -> Identity:
         _check_installed()

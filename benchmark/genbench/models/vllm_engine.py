@@ -28,6 +28,7 @@ class Engine(ABC):
     """A vLLM engine; `config` is its `VllmConfig`."""
 
     config: Any
+    _engine: Any
 
     @abstractmethod
     def add(self, name: str, prompt: Mapping[str, Any], sampling: Any) -> None:
@@ -45,6 +46,11 @@ class Engine(ABC):
     @abstractmethod
     def close(self) -> None:
         """Free what it holds, and end its processes."""
+
+    def image_processor(self) -> str:
+        """The class of transformers that makes pixels of images here."""
+        processor = self._engine.renderer.get_mm_processor().info.get_hf_processor()
+        return type(processor.image_processor).__name__
 
 
 def start_engine(arguments: Mapping[str, Any]) -> Engine:
@@ -156,7 +162,7 @@ class _SteppedEngine(Engine):
         self.config = made.create_engine_config()
         if on_cpu:
             _refuse_head_size(self.config)
-        self._engine: Any = LLMEngine.from_vllm_config(self.config, disable_log_stats=True)
+        self._engine = LLMEngine.from_vllm_config(self.config, disable_log_stats=True)
 
     def add(self, name: str, prompt: Mapping[str, Any], sampling: Any) -> None:
         self._engine.add_request(name, self._rendered(prompt), sampling)
@@ -200,7 +206,7 @@ class _SharingEngine(Engine):
         async def make() -> Any:
             return AsyncLLM.from_vllm_config(self.config, disable_log_stats=True)
 
-        self._engine: Any = asyncio.run_coroutine_threadsafe(make(), self._loop).result()
+        self._engine = asyncio.run_coroutine_threadsafe(make(), self._loop).result()
 
     def add(self, name: str, prompt: Mapping[str, Any], sampling: Any) -> None:
         asyncio.run_coroutine_threadsafe(self._answer(name, prompt, sampling), self._loop)

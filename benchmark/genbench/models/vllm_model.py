@@ -25,10 +25,10 @@ from genbench.models.prompts import ImagePrompts, Prompt
 from genbench.models.sampling import NAN_SCORES
 from genbench.models.transformer import (
     check_vocabulary,
+    check_weights,
     kept_tokens,
     loading,
     out_of_memory,
-    quieten,
 )
 from genbench.models.vllm import engine_arguments
 from genbench.models.vllm_engine import Engine, start_engine
@@ -53,11 +53,14 @@ class VLLMModel(Model):
     """A language model in vLLM's engine, of text or of images and text."""
 
     def __init__(self, identity: Identity, options: LoadOptions) -> None:
-        quieten()
         started = time.monotonic()
         folder = Path(str(identity.location))
         self._arguments = engine_arguments(options)
         self.tokenizer, self._prompts = load_prompts(folder, options)
+        trust = flag(options.arguments, "trust_remote_code")
+        with loading(str(folder)):
+            # vLLM takes half of a pair of weights that it fuses for the whole.
+            check_weights(folder, trust_remote_code=trust)
         config = load_config(folder, options)
         self._vocabulary = int(config.get_text_config().vocab_size)
         self._kept = kept_tokens(_generation(folder, config), self.tokenizer, self._vocabulary)
@@ -71,7 +74,7 @@ class VLLMModel(Model):
             {
                 "model": str(folder),
                 "dtype": self.dtype,
-                "trust_remote_code": flag(options.arguments, "trust_remote_code"),
+                "trust_remote_code": trust,
                 "load_format": "auto" if flag(options.arguments, "allow_pickle") else "safetensors",
                 # Of the checkpoint's own, only the end tokens are used; they go with each prompt.
                 "generation_config": "vllm",
@@ -94,8 +97,6 @@ class VLLMModel(Model):
         """The resolution that the model arguments ask for, as vLLM's processor takes it."""
         if not isinstance(self._prompts, ImagePrompts):
             return {}
-        if options.arguments.get("image_backend", "pil") != "pil":
-            raise ModelError("--model-args image_backend: vLLM chooses the library itself")
         changed = self._prompts.resolution(options.arguments)
         return {"mm_processor_kwargs": changed} if changed else {}
 
@@ -289,7 +290,12 @@ class VLLMModel(Model):
                 "enforce_eager": bool(config.model_config.enforce_eager),
                 "tensor_parallel_size": parallel.tensor_parallel_size,
                 "pipeline_parallel_size": parallel.pipeline_parallel_size,
-                "data_parallel_size": int(self._arguments.get("data_parallel_size", 1)),  # type: ignore[call-overload]
+                "data_parallel_size": self._arguments.get("data_parallel_size", 1),
+                **(
+                    {"image_processor": self._engine.image_processor()}
+                    if isinstance(self._prompts, ImagePrompts)
+                    else {}
+                ),
             },
         }
 
