@@ -11,6 +11,7 @@ from genbench.cli.check import check
 from genbench.cli.compare import compare
 from genbench.cli.leaderboard import leaderboard_app
 from genbench.cli.merge import merge
+from genbench.cli.parity import parity
 from genbench.cli.report import report
 from genbench.cli.reproduce import reproduce
 from genbench.cli.run import run
@@ -36,6 +37,7 @@ app.command("import")(import_command)
 app.command()(merge)
 app.command()(compare)
 app.command()(check)
+app.command()(parity)
 app.command()(report)
 app.add_typer(leaderboard_app)
 app.add_typer(train_app)

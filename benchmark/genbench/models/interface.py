@@ -165,6 +165,14 @@ class Backend(ABC):
     def load(self, identity: Identity, options: LoadOptions) -> Model:
         """The loaded model. Raises ModelError."""
 
+    def check_sampling(self, temperature: float) -> None:
+        """Raise UsageError for a temperature that the backend cannot sample at by seed."""
+        if temperature and not self.seeds_requests:
+            raise UsageError(
+                f"--temperature above 0: the backend {self.name} takes no seed for each request, "
+                "so its samples could not be drawn again; use --backend hf"
+            )
+
     def deciding(self, options: LoadOptions) -> dict[str, str]:
         """The model arguments that can change an answer: settings of the run."""
         return dict(options.arguments)
