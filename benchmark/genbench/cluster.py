@@ -25,7 +25,13 @@ RERUNS = 3
 _OBJECTS = 80 * 2**20  # bytes of the object store; Ray's least, since a job returns a sentence
 _CONNECT_SECONDS = 10
 _ANSWER_SECONDS = 120
-_PROBE = "import ray, sys; ray.init(address=sys.argv[1], log_to_driver=False)"
+_PROBE = """
+import ray, sys
+try:
+    ray.init(address=sys.argv[1], log_to_driver=False, logging_level="ERROR")
+except Exception as error:
+    sys.exit(f"{error}: {error.__cause__}" if error.__cause__ else str(error))
+"""
 
 
 class Cluster:
@@ -219,4 +225,5 @@ def _join_in_another_process(address: str) -> None:
         ) from None
     if probe.returncode:
         lines = probe.stderr.strip().splitlines() or ["no reason was given"]
-        raise UsageError(f"--ray {address}: the cluster cannot be joined: {lines[-1]}; {_SAID}")
+        told = [line for line in lines if "onnect" in line or "rror" in line] or lines
+        raise UsageError(f"--ray {address}: the cluster cannot be joined: {told[-1]}; {_SAID}")
