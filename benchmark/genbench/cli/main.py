@@ -15,7 +15,7 @@ from genbench.cli.parity import parity
 from genbench.cli.report import report
 from genbench.cli.reproduce import reproduce
 from genbench.cli.run import run
-from genbench.cli.sweep import sweep
+from genbench.cli.sweep import sweep, with_address
 from genbench.cli.tasks import tasks_app
 from genbench.cli.train import train_app
 from genbench.cli.verify import import_command, verify
@@ -69,7 +69,7 @@ def run_app() -> None:
 
     let_idle_threads_sleep()
     try:
-        app()
+        app(with_address(sys.argv[1:]))
     except GenbenchError as error:
         typer.echo(f"genbench: {error}", err=True)
         sys.exit(error.exit_code)
