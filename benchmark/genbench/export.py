@@ -19,7 +19,7 @@ from genbench.errors import StoreError, UsageError, closest
 from genbench.store import slug, write_atomically
 from genbench.task import Image, Instance, Message, Split, Task, canonical_json, fingerprint
 
-FORMATS = ("jsonl", "parquet")
+FORMATS = ("jsonl", "parquet", "lm-eval")
 IMAGES = "images"
 _ROWS = 64  # of a Parquet row group: so many rows, pictures included, are in memory
 _ENDINGS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp", "image/gif": "gif"}
@@ -30,13 +30,8 @@ def rows(task: Task, split: Split) -> Iterator[dict[str, Any]]:
     the canonical right response; `data` is the instance as JSON, what `verify` needs. A row of a
     split that shows pictures has them in `images`, not yet drawn."""
     task_fingerprint = task.fingerprint
-
-    def states() -> Iterator[Instance]:
-        for instance in split.instances():
-            yield from task.environment.states(instance)
-
-    pictured = any(images_of(task.messages(instance)) for instance in states())
-    for instance in states():
+    pictured = any(images_of(task.messages(instance)) for instance in _states(task, split))
+    for instance in _states(task, split):
         messages = task.messages(instance)
         yield {
             "instance_id": instance.id,
@@ -54,6 +49,12 @@ def rows(task: Task, split: Split) -> Iterator[dict[str, Any]]:
             "task_version": task.spec.version,
             "task_fingerprint": task_fingerprint,
         }
+
+
+def _states(task: Task, split: Split) -> Iterator[Instance]:
+    """What a split asks: of an instance of many steps, each of them."""
+    for instance in split.instances():
+        yield from task.environment.states(instance)
 
 
 def images_of(messages: Iterable[Message]) -> list[Image]:
@@ -116,7 +117,8 @@ def export(
     task: Task, folder: Path, format_name: str = "jsonl", splits: Sequence[str] | None = None
 ) -> list[Path]:
     """Write `<split>.<format>` for each split (all by default), and with JSONL its pictures below
-    `images/<split>`; returns the paths of the former.
+    `images/<split>`; returns the paths of the former. `lm-eval` is no dataset but a folder of tasks
+    for `lm_eval --include_path`.
 
     Raises UsageError for an unknown format or split, StoreError where the folder cannot be
     written.
@@ -129,6 +131,10 @@ def export(
             raise UsageError(
                 f"task '{task.name}' has no split '{name}'; {closest(name, task.splits)}"
             )
+    if format_name == "lm-eval":
+        from genbench.lmeval_pack.writing import write_pack
+
+        return write_pack(task, folder, chosen)
     make_folder(folder)
     paths = []
     for name in chosen:
@@ -136,7 +142,7 @@ def export(
         split = task.splits[name]
         found = rows(task, split)
         if format_name == "jsonl":
-            lines = _with_files(found, folder, split)
+            lines = _with_files(found, folder, split.name, _states(task, split))
             write_atomically(path, (json.dumps(row).encode() + b"\n" for row in lines))
         else:
             write_atomically(path, _parquet(found))
@@ -145,11 +151,11 @@ def export(
 
 
 def _with_files(
-    found: Iterable[dict[str, Any]], folder: Path, split: Split
+    found: Iterable[dict[str, Any]], folder: Path, split: str, states: Iterable[Instance]
 ) -> Iterator[dict[str, Any]]:
-    """The rows with their pictures in files, named as from the folder."""
-    below = f"{IMAGES}/{slug(split.name)}"
-    names = image_names(split.instances())
+    """The rows, of these states, with their pictures in files, named as from the folder."""
+    below = f"{IMAGES}/{slug(split)}"
+    names = image_names(states)
     for row in found:
         if IMAGES in row:
             paths = write_images(row[IMAGES], folder / below, names[row["instance_id"]])

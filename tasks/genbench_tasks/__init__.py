@@ -14,6 +14,7 @@ PACK = TaskPack(
         "general-points-vision": "genbench_tasks.general_points.vision:GeneralPointsVision",
         "general-points-recognition": "genbench_tasks.general_points.recognition:CardRecognition",
         "navigation": "genbench_tasks.navigation.environment:Navigation",
+        "navigation-vision": "genbench_tasks.navigation.vision:NavigationVision",
     },
     checkpoints=_HERE / "checkpoints",
     recipes=(_HERE / "general_points" / "recipes", _HERE / "navigation" / "recipes"),

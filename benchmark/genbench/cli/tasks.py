@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -101,8 +102,10 @@ def check(name: _Name, assign: TaskSet = None) -> None:
 @tasks_app.command("export")
 def export(
     name: _Name,
-    folder: Annotated[str, typer.Argument(help="Where the files go, one a split.")],
-    format_name: Annotated[str, typer.Option("--format", help="jsonl or parquet.")] = "jsonl",
+    folder: Annotated[str, typer.Argument(help="Where the files go.")],
+    format_name: Annotated[
+        str, typer.Option("--format", help="jsonl, parquet or lm-eval.")
+    ] = "jsonl",
     protocol: _Protocol = None,
     prompt: _Prompt = None,
     assign: TaskSet = None,
@@ -110,7 +113,8 @@ def export(
         list[str] | None, typer.Option(help="A split; may be repeated. All by default.")
     ] = None,
 ) -> None:
-    """Write a task as a dataset: prompts, data, solutions, and the pictures that are shown."""
+    """Write a task as a dataset (prompts, data, solutions, and the pictures that are shown), or as
+    tasks for `lm_eval --include_path`."""
     from pathlib import Path
 
     from genbench.export import export as export_task
@@ -226,20 +230,10 @@ def _one_split(task: Task, split: Split) -> dict[str, Any]:
 
 
 def _described(task: Task) -> dict[str, Any]:
-    from genbench.stats import minimum_detectable_difference
-
     splits = {name: _one_split(task, split) for name, split in task.splits.items()}
     certificate = task.environment.certificate(
         {name: split.instances() for name, split in task.splits.items()}
     )
-    sizes = {"pairs": splits["id"]["n"], "clusters": splits["id"]["clusters"]}
-    mde = {
-        name: {
-            str(discordance): minimum_detectable_difference(size, discordance)
-            for discordance in (0.1, 0.2, 0.3, 0.5)
-        }
-        for name, size in sizes.items()
-    }
     return {
         "name": task.name,
         "version": task.spec.version,
@@ -249,12 +243,38 @@ def _described(task: Task) -> dict[str, Any]:
         "cluster": task.spec.cluster,
         "fingerprint": task.fingerprint,
         "splits": splits,
-        "minimum_detectable_gap": {
-            "method": "exact McNemar, alpha 0.05, power 0.80, by discordance",
-            "by_discordance": mde["pairs"] if task.protocol.paired else None,
-            "by_discordance_of_clusters": mde["clusters"] if task.protocol.paired else None,
-        },
+        "minimum_detectable_gap": _detectable(splits, task.protocol.paired),
         "certificate": certificate,
+    }
+
+
+def _detectable(splits: Mapping[str, Mapping[str, Any]], paired: bool) -> dict[str, Any]:
+    """What gap a run can find: of pairs by their discordance, else by the ID rate; as if all
+    instances were independent, and as if those of a cluster agreed."""
+    from genbench.stats import minimum_detectable_difference, minimum_detectable_fall
+
+    out = [split for split in splits.values() if split["role"] == "ood"]
+
+    def gaps(key: str) -> dict[str, float | None]:
+        n = splits["id"][key]
+        if paired:
+            return {
+                str(share): minimum_detectable_difference(n, share)
+                for share in (0.1, 0.2, 0.3, 0.5)
+            }
+        smallest = min(split[key] for split in out)
+        return {
+            str(rate): minimum_detectable_fall(n, smallest, rate) for rate in (0.3, 0.5, 0.7, 0.9)
+        }
+
+    independent, agreeing = gaps("n"), gaps("clusters")
+    test = "exact McNemar" if paired else "Fisher's exact test"
+    return {
+        "method": f"{test}, alpha 0.05, power 0.80, by {'discordance' if paired else 'ID success'}",
+        "by_discordance": independent if paired else None,
+        "by_discordance_of_clusters": agreeing if paired else None,
+        "by_rate": None if paired else independent,
+        "by_rate_of_clusters": None if paired else agreeing,
     }
 
 
@@ -272,18 +292,19 @@ def _print(found: dict[str, Any]) -> None:
             f"{split['clusters']:>10}{chance:>9}"
         )
     detectable = found["minimum_detectable_gap"]
-    if detectable["by_discordance"]:
-        typer.echo(f"\nminimum detectable gap ({detectable['method']}); a run lies between:")
-        for words, key in (
-            ("if pairs are independent", "by_discordance"),
-            ("if the pairs of a cluster agree", "by_discordance_of_clusters"),
-        ):
-            listed = ", ".join(
-                f"{100 * gap:.1f} pp at {share}"
-                for share, gap in detectable[key].items()
-                if gap is not None
-            )
-            typer.echo(f"  {words}: {listed or 'none'}")
+    paired = detectable["by_discordance"] is not None
+    by, what = ("by_discordance", "pairs") if paired else ("by_rate", "instances")
+    typer.echo(f"\nminimum detectable gap ({detectable['method']}); a run lies between:")
+    for words, key in (
+        (f"if {what} are independent", by),
+        (f"if the {what} of a cluster agree", f"{by}_of_clusters"),
+    ):
+        listed = ", ".join(
+            f"{100 * gap:.1f} pp at {share}"
+            for share, gap in detectable[key].items()
+            if gap is not None
+        )
+        typer.echo(f"  {words}: {listed or 'none'}")
     partition = found["certificate"].get("partition_fingerprint", "")[:16]
     held = f"; partition {partition}" if partition else ""
     if not found["certificate"]:

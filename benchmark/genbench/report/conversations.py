@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,8 +12,16 @@ from genbench.records import EpisodeRecord
 from genbench.registry import load_task
 from genbench.report.loading import Group, ReportRun
 from genbench.report.pictures import page_picture
-from genbench.task import Environment, Instance, Message, Task
+from genbench.task import Environment, Image, Instance, Message, Task
 from genbench.thinking import visible_text
+
+MOST_PICTURES = 200
+"""Of episodes with prompts of their own, each with its pictures: as soon as a split of a run has so
+many on the page, its further episodes are shown without."""
+_LEFT_OUT = (
+    "[a picture, left out of this page, which has those of the first episodes of each split: "
+    "`genbench tasks show --save-images` and `genbench tasks export` draw it]"
+)
 
 #: a message as the page has it: its role, and texts and pictures in reading order
 Told = list[Any]
@@ -25,6 +34,8 @@ class Conversations:
     task: Task | None
     reason: str | None
     instances: Mapping[str, Instance] = field(default_factory=dict)
+    _shown: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Pictures so far, by run and split."""
 
     @property
     def shared_prompts(self) -> bool:
@@ -62,6 +73,8 @@ class Conversations:
         live = self.task.environment.episode(instance, attempts)
         found: list[list[Told] | None] = []
         known: list[Message] = []
+        place = (run.label, episode.split)
+        pictured = self._shown[place] < MOST_PICTURES
         for turn in episode.turns:
             if live.done:
                 found.append(None)
@@ -70,7 +83,8 @@ class Conversations:
             fresh = messages[len(known) :] if messages[: len(known)] == known else messages
             if known and fresh and fresh[0].role == "assistant":
                 fresh = fresh[1:]  # the response itself, which is shown as it was given
-            found.append([told(message) for message in fresh])
+            found.append([told(message, pictured=pictured) for message in fresh])
+            self._shown[place] += sum(len(message.images) for message in fresh)
             known = messages
             live.step(
                 visible_text(turn.response.text, run.settings.thinking),
@@ -79,11 +93,17 @@ class Conversations:
         return found
 
 
-def told(message: Message) -> Told:
-    """A message as JSON values: `[role, part, ...]`, a picture as `page_picture` has it."""
+def told(message: Message, *, pictured: bool = True) -> Told:
+    """A message as JSON values: `[role, part, ...]`, a picture as `page_picture` has it, or a
+    sentence in its place."""
     content = (message.content,) if isinstance(message.content, str) else message.content
-    parts = (part if isinstance(part, str) else page_picture(part) for part in content)
-    return [message.role, *parts]
+
+    def shown(part: str | Image) -> Any:
+        if isinstance(part, str):
+            return part
+        return page_picture(part) if pictured else _LEFT_OUT
+
+    return [message.role, *map(shown, content)]
 
 
 def load_conversations(group: Group) -> Conversations:

@@ -40,8 +40,9 @@ class _Names:
 class EpisodeIndex:
     """What the list of episodes shows and filters by: parallel columns, one value an episode.
 
-    `first` and `last` are outcomes of the first and of the last response; `pieces` holds the
-    number of the first episode of each piece.
+    `first` and `last` are outcomes of the first and of the last response, `retries` counts the
+    responses that are no first attempt at their step; `pieces` holds the number of the first
+    episode of each piece.
     """
 
     outcomes: _Names = field(default_factory=_Names)
@@ -54,6 +55,7 @@ class EpisodeIndex:
     first: array[int] = field(default_factory=lambda: array("l"))
     last: array[int] = field(default_factory=lambda: array("l"))
     turns: array[int] = field(default_factory=lambda: array("l"))
+    retries: array[int] = field(default_factory=lambda: array("l"))
     solved: array[int] = field(default_factory=lambda: array("l"))
     pieces: list[int] = field(default_factory=list)
 
@@ -62,7 +64,9 @@ class EpisodeIndex:
 
     def json(self) -> dict[str, Any]:
         """The index as the page has it."""
-        columns = ("run", "split", "instance", "sample", "first", "last", "turns", "solved")
+        columns = (
+            "run", "split", "instance", "sample", "first", "last", "turns", "retries", "solved",
+        )  # fmt: skip
         return {
             "outcomes": list(self.outcomes.numbers),
             "splits": list(self.splits.numbers),
@@ -139,6 +143,7 @@ def _collect_run(
         index.first.append(index.outcomes.number(clean(episode.turns[0].verdict.outcome)))
         index.last.append(index.outcomes.number(clean(episode.turns[-1].verdict.outcome)))
         index.turns.append(len(episode.turns))
+        index.retries.append(sum(turn.attempt > 1 for turn in episode.turns))
         index.solved.append(int(episode.solved))
         before = conversation.before(run, episode)
         told = [_turn(turn, new) for turn, new in zip(episode.turns, before, strict=True)]

@@ -13,7 +13,14 @@ from genbench.labels import inert
 from genbench.report.curves import flops_of
 from genbench.report.loading import Group, ReportRun
 from genbench.report.text import clean, interval, p_value, percent, points
-from genbench.results import DifferenceResult, GeneralizationResult, Rate, SplitResult
+from genbench.results import (
+    DifferenceResult,
+    GeneralizationResult,
+    Rate,
+    SplitResult,
+    StepRate,
+    StepsGap,
+)
 
 Cell = str | int | float | None
 
@@ -282,6 +289,7 @@ def headline_csv(rows: Sequence[Row]) -> str:
                 "gap_p_holm_report": row.p_holm,
                 **_flat("gap_at_viter", result.gap_at_viter),
                 "viter": row.run.settings.verify_iters,
+                **_step_gaps(result.steps),
                 **_flat("perception_gap", result.perception_gap),
                 **_flat("gap_given_perception", result.gap_given_perception),
                 **_flat("number", parts.number if parts else None),
@@ -302,6 +310,20 @@ def headline_csv(rows: Sequence[Row]) -> str:
     return csv_text(found, _columns(found))
 
 
+def _step_gaps(found: StepsGap | None) -> dict[str, Cell]:
+    """The gap by step, all together and by kind, as columns; none where an episode is one step."""
+    if found is None:
+        return {}
+    columns = _flat("step_gap", found.gap)
+    for kind, gap in (found.kinds or {}).items():
+        columns |= _flat(f"step_gap_{clean(kind)}", gap)
+    return {
+        **columns,
+        "step_gap_mde": found.mde.value if found.mde else None,
+        "step_gap_reason": found.reason,
+    }
+
+
 def _seen(run: ReportRun) -> int | None:
     overlap = run.results.contamination.overlap
     return None if overlap is None else sum(overlap.values())
@@ -314,7 +336,8 @@ def _columns(rows: Sequence[Mapping[str, Cell]]) -> list[str]:
 
 
 def rates_csv(groups: Sequence[Group]) -> str:
-    """A line a rate: success within k attempts, checks, truncation and comprehension by split."""
+    """A line a rate: success within k attempts, checks, truncation, comprehension and steps by
+    split; with chance where it is known of the very rate."""
     found: list[dict[str, Cell]] = []
     for group, run, name, split in _splits(groups):
         rates: dict[str, Rate | None] = {
@@ -326,7 +349,9 @@ def rates_csv(groups: Sequence[Group]) -> str:
             **{f"check_{clean(check)}": rate for check, rate in split.checks.items()},
             "success_given_comprehension": split.success_given_comprehension,
             "success_given_perception": split.success_given_perception,
+            **_step_rates(split),
         }
+        chances = {"success_at_1": split.chance, **_step_chances(split)}
         for measure, rate in rates.items():
             if rate is not None:
                 found.append(
@@ -340,10 +365,31 @@ def rates_csv(groups: Sequence[Group]) -> str:
                         "high": rate.ci95[1],
                         "n": rate.n,
                         "clusters": rate.clusters,
+                        "chance": chances.get(measure),
                         "method": rate.method,
                     }
                 )
     return csv_text(found, _columns(found))
+
+
+def _steps_by_name(split: SplitResult) -> dict[str, StepRate]:
+    if split.steps is None:
+        return {}
+    kinds = {f"steps_{clean(kind)}": found for kind, found in split.steps.kinds.items()}
+    return {"steps": split.steps, **kinds}
+
+
+def _step_rates(split: SplitResult) -> dict[str, Rate]:
+    rates = {name: found.accuracy for name, found in _steps_by_name(split).items()}
+    return (
+        rates
+        if split.steps is None
+        else {**rates, "steps_every_attempt": split.steps.every_attempt}
+    )
+
+
+def _step_chances(split: SplitResult) -> dict[str, float | None]:
+    return {name: found.chance for name, found in _steps_by_name(split).items()}
 
 
 def outcomes_csv(groups: Sequence[Group]) -> str:

@@ -23,6 +23,7 @@ from genbench.stats.scaling import (
     slope_per_decade,
 )
 from genbench.stats.seeds import required_seeds, seed_change, seed_difference, seed_interval
+from genbench.stats.unpaired_power import fisher_power, minimum_detectable_fall
 
 __all__ = [
     "Difference",
@@ -33,6 +34,7 @@ __all__ = [
     "Slope",
     "contrast",
     "design_effect",
+    "fisher_power",
     "forgetting",
     "holm",
     "matched_compute",
@@ -40,6 +42,7 @@ __all__ = [
     "mcnemar_power",
     "mean_over_compute",
     "minimum_detectable_difference",
+    "minimum_detectable_fall",
     "paired_difference",
     "pass_at_k",
     "pass_hat_k",

@@ -12,11 +12,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from threading import Lock
 from typing import Any
 
 from genbench.task import Image, Instance, Message, SplitSpec, canonical_json, derive_seed
@@ -27,6 +25,7 @@ from genbench_tasks.general_points.pictures.look import (
     checked_pixels,
     dealt_suits,
 )
+from genbench_tasks.recent_pictures import RecentPictures
 
 #: the settings of a picture, of a task or of a split: `pixels`, the side of the square (1200 as in
 #: the paper), and `look`, the changes of `pictures.look`; a split's are laid over the task's
@@ -99,38 +98,13 @@ def pictured(instance: Instance, pixels: int, look: Mapping[str, Any], seed: Any
     )
 
 
-class RecentPictures:
-    """The last pictures that were drawn, up to so many bytes of files: one is read several times on
-    its way to a model, and in every turn."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit, self._size = limit, 0
-        self._files: OrderedDict[str, bytes] = OrderedDict()
-        self._lock = Lock()
-
-    def file(self, drawn: str) -> bytes:
-        """The PNG file of cards, suits and picture, given as canonical JSON."""
-        with self._lock:
-            if drawn in self._files:
-                self._files.move_to_end(drawn)
-                return self._files[drawn]
-        found = _png(drawn)
-        with self._lock:
-            if drawn not in self._files:
-                self._files[drawn] = found
-                self._size += len(found)
-            while self._size > self._limit and self._files:
-                self._size -= len(self._files.popitem(last=False)[1])
-        return found
-
-
 def _png(drawn: str) -> bytes:
     from genbench_tasks.general_points.pictures import png
 
     return png(*json.loads(drawn))
 
 
-_RECENT = RecentPictures(64 * 2**20)
+_RECENT = RecentPictures(64 * 2**20, _png)
 
 
 def _file(drawn: str) -> bytes:

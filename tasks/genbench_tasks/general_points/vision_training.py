@@ -16,11 +16,12 @@ from genbench.task import Instance, Message, seeded
 from genbench_tasks.general_points.cards import multiset, numbers_of
 from genbench_tasks.general_points.hands import refuse_held_out
 from genbench_tasks.general_points.mixture import (
-    Mixture,
     MixtureSettings,
     after_failures,
     answer_of,
     draw_problem,
+    record_of,
+    turns_and_count,
 )
 from genbench_tasks.general_points.pictures.look import DEFAULT_LOOK
 from genbench_tasks.general_points.prompts import phrases
@@ -28,21 +29,13 @@ from genbench_tasks.general_points.recognition import CardRecognition, names_tex
 from genbench_tasks.general_points.seen import pictured
 from genbench_tasks.general_points.tokenizer import build_tokenizer
 from genbench_tasks.general_points.vision import GeneralPointsVision
+from genbench_tasks.small_processor import small_processor
 
 if TYPE_CHECKING:
     from transformers import Idefics3Processor, PreTrainedTokenizerFast
 
 SIDE, PATCH = 128, 16
 """The model's pictures and their patches, in pixels: a token a patch."""
-
-CHAT_TEMPLATE = (
-    "{% for message in messages %}{{ '<|' + message['role'] + '|>' }}"
-    "{% if message['content'] is string %}{{ message['content'] }}{% else %}"
-    "{% for part in message['content'] %}"
-    "{% if part['type'] == 'image' %}<image>{% else %}{{ part['text'] }}{% endif %}"
-    "{% endfor %}{% endif %}<|end|>{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
-)
 
 
 def build_vision_tokenizer() -> PreTrainedTokenizerFast:
@@ -52,20 +45,7 @@ def build_vision_tokenizer() -> PreTrainedTokenizerFast:
 
 def build_processor(tokenizer: PreTrainedTokenizerFast) -> Idefics3Processor:
     """Pictures of `SIDE` pixels, whole and never cut into tiles."""
-    from transformers import Idefics3ImageProcessorPil, Idefics3Processor
-
-    tokenizer.add_special_tokens(
-        {"additional_special_tokens": ["<fake_token_around_image>", "<image>", "<global-img>"]}
-    )
-    size = {"longest_edge": SIDE}
-    return Idefics3Processor(
-        image_processor=Idefics3ImageProcessorPil(
-            do_image_splitting=False, size=size, max_image_size=size
-        ),
-        tokenizer=tokenizer,
-        image_seq_len=(SIDE // PATCH) ** 2,
-        chat_template=CHAT_TEMPLATE,
-    )
+    return small_processor(tokenizer, SIDE, (SIDE // PATCH) ** 2)
 
 
 @dataclass(frozen=True)
@@ -83,22 +63,16 @@ class VisionMixture:
     def __init__(self, seed: int, recognition: float = 0.4, pixels: int = 256) -> None:
         self.seed = seed
         self.settings = VisionSettings(recognition, pixels)
-        self._certificate = Mixture(seed)
+        self.used: set[tuple[int, ...]] = set()
         self._naming = CardRecognition(prompt="ranks", feedback="outcome", settings={})
         self._solving = GeneralPointsVision(prompt="paper", feedback="outcome", settings={})
 
     def batches(self, size: int) -> Iterator[list[tuple[list[Message], str]]]:
         """Endless batches; batch i depends on the seed and i alone, so training can resume."""
-        problems = self.settings.problems
         number = 0
         while True:
             stream = seeded("vision mixture", self.seed, number)
-            turns = 1
-            if stream.random() < problems.revision:
-                turns = 2
-                while turns < problems.most_turns and stream.random() < 0.4:
-                    turns += 1
-            count = size if turns == 1 else max(1, size // problems.revision_batch_divisor)
+            turns, count = turns_and_count(stream, self.settings.problems, size)
             yield [self.example(stream, turns) for _ in range(count)]
             number += 1
 
@@ -107,7 +81,7 @@ class VisionMixture:
         instance, solution = draw_problem(stream, self.settings.problems)
         cards, values = instance.data["cards"], instance.data["values"]
         refuse_held_out(cards, values, "the vision mixture")
-        self._certificate.used.add(multiset(numbers_of(cards, values)))
+        self.used.add(multiset(numbers_of(cards, values)))
         shown = pictured(instance, self.settings.pixels, DEFAULT_LOOK, stream.getrandbits(48))
         if turns == 1 and stream.random() < self.settings.recognition:
             return list(self._naming.messages(shown)), names_text(cards)
@@ -115,7 +89,7 @@ class VisionMixture:
 
     def record(self) -> dict[str, Any]:
         """The problems used so far, for `genbench_training.json`."""
-        return self._certificate.record()
+        return record_of(self.used)
 
 
 def _recognition_phrases() -> list[str]:

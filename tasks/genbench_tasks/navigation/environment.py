@@ -51,16 +51,18 @@ class Navigation(Environment):
     outcomes = OUTCOMES
     prompts = tuple(PROMPTS)
     step_kinds = KINDS
+    #: settings beyond those of `splits`
+    more_settings: tuple[str, ...] = ()
 
     def __init__(self, *, prompt: str, feedback: str, settings: Mapping[str, Any]) -> None:
         super().__init__(prompt=prompt, feedback=feedback, settings=settings)
-        check_settings(settings, "settings")
+        check_settings(settings, "settings", self.more_settings)
         self._rewards = chosen_rewards(settings, REWARDS)
 
     # -- routes and states ----------------------------------------------------------------------
 
     def instances(self, split: SplitSpec) -> Sequence[Instance]:
-        return draw(self.settings, split)
+        return draw(self.settings, split, self.more_settings)
 
     def states(self, instance: Instance) -> Sequence[Instance]:
         """The states of a route, each with the expert's history; a state is its own."""

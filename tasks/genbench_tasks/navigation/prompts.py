@@ -34,6 +34,10 @@ _ANSWER = (
     'instruction" (the instruction to be carried out now, in its words), and "action" (the next '
     "action).\n"
 )
+_PICTURE = (
+    "the picture. It shows four views: front (upper left), right (upper right), behind (lower "
+    "left) and left (lower right)."
+)
 _EXAMPLE = "An answer at some other place:\n"
 _REASON = (
     "\nThink first: write your reasoning in plain text for as long as you need. Then, as the very "
@@ -94,14 +98,16 @@ def answer_text(observation: str, instruction: str, action: str) -> str:
     return json.dumps({OBSERVATION: observation, INSTRUCTION: instruction, ACTION: action})
 
 
-def prompt_text(state: Mapping[str, Any], prompt: str) -> str:
-    """The user message that asks for the action at a state."""
+def prompt_text(state: Mapping[str, Any], prompt: str, *, pictured: bool = False) -> str:
+    """The user message that asks for the action at a state. `pictured`: what is observed now is in
+    a picture before it, and the text does not say it; earlier observations it does, as in the
+    paper's vision-language form."""
     instructions = instruction_texts(state["legs"], state["rule"], state["frames"])
     history = [
         f"O_{number}: {observation}\nA_{number}: {action}\n"
         for number, (observation, action) in enumerate(state["history"], 1)
     ]
-    latest = observation_text(state["landmarks"], state["intersection"])
+    latest = _PICTURE if pictured else observation_text(state["landmarks"], state["intersection"])
     return "".join(
         [
             _TASK,
@@ -111,7 +117,7 @@ def prompt_text(state: Mapping[str, Any], prompt: str) -> str:
             _HISTORY,
             *history,
             f"O_{len(history) + 1}: {latest}\n",
-            _ANSWER,
+            _PICTURED_ANSWER if pictured else _ANSWER,
             _EXAMPLE,
             EXAMPLE,
             _REASON if PROMPTS[prompt] else "",
@@ -124,9 +130,21 @@ EXAMPLE = answer_text(
 )
 """Of an action that both vocabularies have: it hints at neither."""
 
+_SEEN = "; ".join(
+    [*(landmark_text("NAME", one) for one in ("front", "left front", "right", "behind"))]
+)
+_PICTURED_ANSWER = (
+    '\nAnswer with one JSON object: "current observation" (what is beside the walker now, all '
+    'joined by "; ": the landmarks within 25 meters, two at most, the nearest first, each as in '
+    f'"{_SEEN}"; or "{NO_LANDMARK}"; and at an intersection also "{AT_INTERSECTION}"), "current '
+    'instruction" (the instruction to be carried out now, in its words), and "action" (the next '
+    "action).\n"
+)
 
-def phrases() -> list[str]:
-    """The constant stretches of prompts and answers, between the parts that vary.
+
+def phrases(*, pictured: bool = False) -> list[str]:
+    """The constant stretches of prompts and answers, between the parts that vary; with `pictured`,
+    of prompts with pictures.
 
     A tokenizer that holds them as single tokens reads these prompts in far fewer tokens.
     """
@@ -134,7 +152,8 @@ def phrases() -> list[str]:
     found = [_TASK + _INSTRUCTIONS + "1. First, turn "]
     found += [before + ", ".join(words) + after + _HISTORY + "O_1: " for words in RULES.values()]
     for reason in ("", _REASON):
-        found.append("\n" + _ANSWER + _EXAMPLE + EXAMPLE + reason)
+        asked = _PICTURE + "\n" + _PICTURED_ANSWER if pictured else "\n" + _ANSWER
+        found.append(asked + _EXAMPLE + EXAMPLE + reason)
     found += [
         " to face ",
         ". Move forward until you reach an intersection where ",

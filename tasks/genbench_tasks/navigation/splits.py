@@ -5,7 +5,8 @@ Settings (of the task, overridden by the split's):
   part           test, dev or train: which cities
   families       the city families, in turn: grid, diagonal, organic, radial
   intersections  [least, most] junctions on the way, turned at or passed
-  n              how many routes; one a city
+  n              how many routes
+  per_city       routes of one city
   frames         both: instructions give a turn in both vocabularies; matching: in the rule's alone
   episodes       rail, rail-stop or free (`episodes`)
   radius         metres from the goal within which a free walk is a success
@@ -40,6 +41,7 @@ DEFAULTS: Mapping[str, Any] = {
     "families": ["grid"],
     "intersections": [SHORTEST, LONGEST],
     "n": 250,
+    "per_city": 1,
     "frames": "both",
     "episodes": "rail",
     "radius": 25,
@@ -49,13 +51,16 @@ DEFAULTS: Mapping[str, Any] = {
 _CHOICES = {"source": SOURCES, "part": PARTS, "frames": FRAMES, "episodes": EPISODES}
 _KEYS = {*DEFAULTS, "reward"}
 _MOST_ROUTES = 100_000
+_MOST_IN_A_CITY = 100
 
 
-def check_settings(settings: Mapping[str, Any], where: str) -> None:
-    """Raise TaskError for a setting that navigation does not know, or a value it cannot take."""
+def check_settings(settings: Mapping[str, Any], where: str, more: Sequence[str] = ()) -> None:
+    """Raise TaskError for a setting that navigation does not know, or a value it cannot take;
+    `more` are known and looked at elsewhere."""
+    known = {*_KEYS, *more}
     for key, value in settings.items():
-        if key not in _KEYS:
-            raise TaskError(f"{where}: navigation has no setting '{key}'; {closest(key, _KEYS)}")
+        if key not in known:
+            raise TaskError(f"{where}: navigation has no setting '{key}'; {closest(key, known)}")
         if key in _CHOICES and value not in _CHOICES[key]:
             raise TaskError(f"{where}: {key} is '{value}'; {closest(str(value), _CHOICES[key])}")
     found = {**DEFAULTS, **settings}
@@ -86,7 +91,8 @@ def _check_numbers(found: Mapping[str, Any], where: str) -> None:
         raise TaskError(
             f"{where}: intersections is {limits!r}, not [least, most] from {SHORTEST} to {LONGEST}"
         )
-    for key, least, most in (("n", 1, _MOST_ROUTES), ("seed", 0, 2**31)):
+    ranges = (("n", 1, _MOST_ROUTES), ("per_city", 1, _MOST_IN_A_CITY), ("seed", 0, 2**31))
+    for key, least, most in ranges:
         if type(found[key]) is not int or not least <= found[key] <= most:
             raise TaskError(f"{where}: {key} is {found[key]!r}, not {least} to {most}")
     radius = found["radius"]
@@ -94,11 +100,11 @@ def _check_numbers(found: Mapping[str, Any], where: str) -> None:
         raise TaskError(f"{where}: radius is {radius!r}, not 1 to 50 metres")
 
 
-def draw(settings: Mapping[str, Any], split: SplitSpec) -> list[Instance]:
-    """The routes of a split as instances, in hash order."""
+def draw(settings: Mapping[str, Any], split: SplitSpec, more: Sequence[str] = ()) -> list[Instance]:
+    """The routes of a split as instances, in hash order; `more` as for `check_settings`."""
     where = f"split '{split.name}'"
     merged = {**DEFAULTS, **settings, **split.settings}
-    check_settings(merged, where)
+    check_settings(merged, where, more)
     rule = named_rule(split.rule, where)
     if merged["source"] == "virl":
         from genbench_tasks.navigation.virl import read_routes
@@ -110,13 +116,14 @@ def draw(settings: Mapping[str, Any], split: SplitSpec) -> list[Instance]:
             tuple(merged["families"]),
             tuple(merged["intersections"]),
             merged["n"],
+            merged["per_city"],
             merged["seed"],
         )
     found = [
         Instance(
             id=f"{split.name}/{name}",
             pair_id=name,
-            cluster=name,
+            cluster=name.partition("/")[0],
             data={
                 "rule": rule,
                 "frames": merged["frames"],
@@ -132,18 +139,25 @@ def draw(settings: Mapping[str, Any], split: SplitSpec) -> list[Instance]:
 
 @lru_cache(maxsize=4)
 def _synthetic(
-    part: str, families: tuple[str, ...], limits: tuple[int, int], n: int, seed: int
+    part: str, families: tuple[str, ...], limits: tuple[int, int], n: int, per_city: int, seed: int
 ) -> list[tuple[str, Mapping[str, Any]]]:
-    """(name, route) of n routes, one a city, the families in turn."""
+    """(name, route) of n routes, so many a city, the families in turn. A route is named as its
+    city, which is its cluster; where there are more, with its number: `grid-000042/1`."""
+    cities = -(-n // per_city)
     wanted = {
-        family: len(range(number, n, len(families))) for number, family in enumerate(families)
+        family: len(range(number, cities, len(families))) for number, family in enumerate(families)
     }
     names = [
         name
         for family, count in wanted.items()
         for name in islice(city_names(family, part, seed), count)
     ]
-    return [(name, route(name, 0, *limits).json()) for name in names]
+    found: list[tuple[str, Mapping[str, Any]]] = [
+        (name if per_city == 1 else f"{name}/{number}", route(name, number, *limits).json())
+        for number in range(per_city)
+        for name in names
+    ]
+    return found[:n]
 
 
 def stored_route(data: Mapping[str, Any]) -> Route:

@@ -64,7 +64,10 @@ class Walks:
         self.other_rule = other_rule
         self.revision = revision
         self.frames = frames
-        self.environment = Navigation(prompt=prompt, feedback="outcome", settings=settings)
+        try:
+            self.environment = self._environment(prompt, settings)
+        except TaskError as error:
+            raise UsageError(f"data.{error}") from None
         self._limits = (intersections[0], intersections[1])
         self._cities = _pool(tuple(families), routes, seed)
         self._routes: dict[int, Mapping[str, Any]] = {}
@@ -116,6 +119,14 @@ class Walks:
 
     # -- how they are drawn ---------------------------------------------------------------------
 
+    def _environment(self, prompt: str, settings: Mapping[str, Any]) -> Navigation:
+        """What asks and judges. Raises TaskError."""
+        return Navigation(prompt=prompt, feedback="outcome", settings=settings)
+
+    def _route(self, name: str, data: Mapping[str, Any]) -> Instance:
+        """A training route as an instance."""
+        return Instance(f"train/{name}", name, name, data)
+
     def _draw(self, index: int) -> tuple[int, Random]:
         """The number of an item's route, and the stream of what else is drawn."""
         stream = seeded("walks", self.rule, self.seed, index)
@@ -140,7 +151,7 @@ class Walks:
             "radius": 25,
             "route": self._routes[number],
         }
-        states = self.environment.states(Instance(f"train/{name}", name, name, data))
+        states = self.environment.states(self._route(name, data))
         return stream.choice(states), stream
 
     def _failed(self, state: Instance, stream: Random) -> str:

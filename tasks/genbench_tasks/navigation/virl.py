@@ -43,7 +43,7 @@ Point = tuple[float, float]
 
 _MOST_BYTES = 256 * 2**20
 _POINTS, _DROPPED, _APART = 5, 0.5, 8.0
-_EARTH = 6_371_000.0
+_DEGREE = math.radians(1) * 6_371_000.0  # metres, along a meridian
 _LEAST_STRETCH = 1.0
 _LARGEST_DEVIATION = 90.0
 """Between the stated heading of a stretch and that of its ends: streets bend, files do not lie."""
@@ -71,20 +71,21 @@ class _Stretch:
     landmark: tuple[str, str] | None
 
 
-def route_path(value: Any) -> Path:
-    """The path that a setting `route_infos` names, perhaps by `${VARIABLE}`. Raises TaskError."""
+def path_of(value: Any, setting: str, what: str) -> Path:
+    """The path that a setting names, perhaps by `${VARIABLE}`; `what` it is of, as in `a route file
+    of V-IRL`. Raises TaskError."""
     if not isinstance(value, str) or not value:
         raise TaskError(
-            "source virl: the setting route_infos is missing; give the path of a route file of "
-            "V-IRL (route_infos.json), or ${VARIABLE} for an environment variable that holds it"
+            f"source virl: the setting {setting} is missing; give the path of {what}, or "
+            "${VARIABLE} for an environment variable that holds it"
         )
 
     def replaced(match: re.Match[str]) -> str:
         name = match[1]
         if not os.environ.get(name):
             raise TaskError(
-                f"source virl: the environment variable {name} is not set; it holds the path of a "
-                "route file of V-IRL (route_infos.json), which is not distributed with genbench"
+                f"source virl: the environment variable {name} is not set; it holds the path of "
+                f"{what}, which is not distributed with genbench"
             )
         return os.environ[name]
 
@@ -97,7 +98,7 @@ def read_routes(value: Any, seed: int = 0) -> Iterator[tuple[str, Mapping[str, A
     Way-points and headings that the file leaves open are drawn from `seed`. Raises TaskError with
     the file, the route and what is wrong or missing.
     """
-    path = route_path(value)
+    path = path_of(value, "route_infos", "a route file of V-IRL (route_infos.json)")
     routes = _content(path)
     found = 0
     seen: set[str] = set()
@@ -165,7 +166,7 @@ def _route(raw: Mapping[str, Any], where: str, name: str, seed: int) -> dict[str
         legs.append({**words, "landmark": landmark, "sector": sector})
     here = _seen(seen, False, heading, groups[-1][-1].end)
     steps.append({**here, "action": "stop", "instruction": 2 * len(groups)})
-    return {"city": _region(raw), "legs": legs, "steps": steps}
+    return {"city": _region(raw), "origin": list(_origin(raw, where)), "legs": legs, "steps": steps}
 
 
 def _on_the_way(group: Sequence[_Stretch], stream: Random) -> Iterator[dict[str, Any]]:
@@ -263,19 +264,32 @@ def _geocodes(raw: Mapping[str, Any], where: str) -> list[Point]:
     listed = results.get("geocode_list")
     if not isinstance(listed, list) or not listed:
         raise TaskError(f"{where}: route_results.geocode_list is missing: it holds the points")
-    start = _part(raw, "start_place", where)
-    first = start.get("relocated_geocode", start.get("geocode"))
     codes = [
-        _geocode(first, f"{where}: start_place.relocated_geocode"),
+        _origin(raw, where),
         *(
             _geocode(code, f"{where}: route_results.geocode_list[{number}]")
             for number, code in enumerate(listed)
         ),
     ]
     latitude, longitude = codes[0]
-    scale = math.radians(1) * _EARTH
     across = math.cos(math.radians(latitude))
-    return [((lon - longitude) * scale * across, (lat - latitude) * scale) for lat, lon in codes]
+    return [
+        ((lon - longitude) * _DEGREE * across, (lat - latitude) * _DEGREE) for lat, lon in codes
+    ]
+
+
+def _origin(raw: Mapping[str, Any], where: str) -> Point:
+    """The latitude and longitude of the start, where a route's metres are counted from."""
+    start = _part(raw, "start_place", where)
+    first = start.get("relocated_geocode", start.get("geocode"))
+    return _geocode(first, f"{where}: start_place.relocated_geocode")
+
+
+def geocode_of(origin: Sequence[float], at: Sequence[float]) -> Point:
+    """The latitude and longitude of a place, in metres east and north of a route's `origin`."""
+    latitude, longitude = origin
+    across = math.cos(math.radians(latitude))
+    return latitude + at[1] / _DEGREE, longitude + at[0] / (_DEGREE * max(across, 1e-9))
 
 
 def _geocode(value: Any, where: str) -> Point:

@@ -20,7 +20,7 @@ from genbench_tasks.general_points import pictures
 from genbench_tasks.general_points.cards import RANKS
 from genbench_tasks.general_points.hands import class_of, part_of
 from genbench_tasks.general_points.pictures import look
-from genbench_tasks.general_points.seen import RecentPictures, named_card
+from genbench_tasks.general_points.seen import named_card
 
 SMALL = {"pixels": 128}
 VISUAL = ("gp-vl-ood-rule", "gp-vl-ood-visual", "gp-vl-ood-visual-graded")
@@ -153,19 +153,6 @@ def test_nothing_is_drawn_before_a_picture_is_read(monkeypatch):
     assert len(drawn) == 1
     again = pickle.loads(pickle.dumps(image))  # noqa: S301  as to another process
     assert again == image
-
-
-def test_so_many_bytes_of_pictures_are_kept_and_no_more(monkeypatch):
-    drawn = []
-    monkeypatch.setattr(pictures, "png", lambda *of: drawn.append(of) or bytes(100))
-    recent = RecentPictures(250)
-    for name in ("a", "b", "a", "c", "a", "b"):  # b is the oldest when c comes
-        assert len(recent.file(json.dumps([name]))) == 100
-    assert [of[0] for of in drawn] == ["a", "b", "c", "b"]
-    assert recent._size == 200
-    large = RecentPictures(50)
-    assert len(large.file('["a"]')) == 100
-    assert large._size == 0
 
 
 def test_a_changed_drawing_and_another_size_change_the_fingerprint(monkeypatch):

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 
 from genbench.report.figures.attempts import draw_attempts
-from genbench.report.figures.behaviour import draw_comprehension, draw_outcomes, draw_stickiness
+from genbench.report.figures.behaviour import draw_outcomes, draw_stickiness
 from genbench.report.figures.distance import draw_distance
 from genbench.report.figures.gaps import draw_gaps, draw_id_vs_ood
 from genbench.report.figures.readings import draw_readings
 from genbench.report.figures.scaling import draw_scaling
+from genbench.report.figures.shares import draw_comprehension, draw_steps
 from genbench.report.figures.style import DARK, LIGHT, Theme, save, styled
 from genbench.report.loading import Group
 
@@ -67,6 +68,14 @@ KINDS = (
         "Success within k attempts, each after the verifier's feedback.",
         draw_attempts,
         "every run had a single attempt",
+    ),
+    Kind(
+        "steps",
+        "Accuracy by step",
+        "The share of steps that were right at the first attempt, all together and by kind of "
+        "step, with the chance level of each split.",
+        draw_steps,
+        "an episode of this task is one step",
     ),
     Kind(
         "stickiness",

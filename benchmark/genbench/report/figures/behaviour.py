@@ -1,8 +1,8 @@
-"""What checkpoints do: stickiness, the outcomes of responses, comprehension."""
+"""What checkpoints do: stickiness, and the outcomes of responses."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
@@ -19,7 +19,6 @@ from genbench.report.figures.style import (
 )
 from genbench.report.loading import Group
 from genbench.report.text import clean, interval, percent, span
-from genbench.results import Rate, SplitResult
 from genbench.task import CORRECT, TRUNCATED
 
 _READINGS = (
@@ -146,63 +145,3 @@ def readable_on(colour: str) -> str:
     ]
     luminance = 0.2126 * channels[0] + 0.7152 * channels[1] + 0.0722 * channels[2]
     return "#000000" if luminance > 0.179 else "#ffffff"
-
-
-#: success where checks passed
-_GIVEN: Mapping[str, Callable[[SplitResult], Rate | None]] = {
-    "success given perception": lambda split: split.success_given_perception,
-    "success given comprehension": lambda split: split.success_given_comprehension,
-}
-
-
-def draw_comprehension(group: Group, theme: Theme) -> Figure | None:
-    """Perception, rule and reasoning checks, and success given comprehension."""
-    names = list(group.runs[0].compared_splits)
-    checks = list(
-        dict.fromkeys(
-            check
-            for run in group.runs
-            for split in run.compared_splits.values()
-            for check, rate in split.checks.items()
-            if rate is not None
-        )
-    )
-    if not checks:
-        return None
-    measures = [*checks, *_GIVEN]
-    rates: dict[tuple[str, int, str], Rate | None] = {}
-    for y, run in enumerate(group.runs):
-        for name in names:
-            split = run.results.splits[name]
-            for measure in measures:
-                rates[measure, y, name] = (
-                    _GIVEN[measure](split) if measure in _GIVEN else split.checks.get(measure)
-                )
-    texts = {place: f"n {rate.n}" if rate else "none" for place, rate in rates.items()}
-    row = 0.15 * len(names) + 0.08
-    room = room_for(list(texts.values()))
-    figure, axes = draw_rows(
-        "Comprehension",
-        "First responses that expose the check (n at the right), 95% intervals. Success given "
-        "perception: where the perception check passed; given comprehension: where the rule check "
-        "passed, too.",
-        short_labels([run.label for run in group.runs]),
-        [Panel(clean(measure), 1.45, room) for measure in measures],
-        theme,
-        row=row,
-        keys=[Key(theme.split(name, group.ood_splits), clean(name)) for name in names],
-    )
-    for one, measure in zip(axes, measures, strict=True):
-        one.set_xlim(0, 1)
-        one.set_xticks([0, 0.5, 1])
-        percent_axis(one, "x")
-        for y in range(len(group.runs)):
-            for number, name in enumerate(names):
-                place = y + 0.15 / row * (number - (len(names) - 1) / 2)
-                rate, colour = rates[measure, y, name], theme.split(name, group.ood_splits)
-                if rate is not None:
-                    one.plot(rate.ci95, (place, place), color=colour, linewidth=1.2, clip_on=False)
-                    one.plot(rate.value, place, "o", color=colour, markersize=3.6, clip_on=False)
-                text = texts[measure, y, name]
-                beside(one, place, text, theme, colour=colour if rate is not None else None)
-    return figure

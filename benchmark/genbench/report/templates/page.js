@@ -92,7 +92,6 @@
 
   // -- the list of episodes ----------------------------------------------------------------------
 
-  const correct = index.outcomes.indexOf("correct");
   const several = data.groups.length > 1;
   let shown = [], page = 0, open = -1;
 
@@ -114,7 +113,7 @@
 
   function result(episode) {
     if (!index.solved[episode]) return "never";
-    return index.first[episode] === correct && index.turns[episode] === 1 ? "first" : "later";
+    return index.retries[episode] === 0 ? "first" : "later";
   }
   const RESULTS = { first: "solved", later: "solved later", never: "not solved" };
 
