@@ -335,6 +335,17 @@ def test_an_architecture_that_vllm_does_not_have_is_refused(wide_llama, engine, 
 
 
 @pytest.mark.slow
+def test_parity_finds_vllm_and_the_default_backend_alike(wide_llama, command):
+    asked = ("--model", wide_llama, "--task", "gp-ood-rule", "--limit", 6, "--verify-iters", 3)
+    done = command("parity", *asked, "--backends", "hf,vllm", "--max-new-tokens", 24, "--json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    (pair,) = report["pairs"]
+    for turns in (pair["first"], pair["later"]):
+        assert all(found["n"] == found["agree"] > 0 for found in turns.values())
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["tensor_parallel_size", "data_parallel_size"])
 def test_two_processes_give_the_answers_of_one(wide_llama, kind):
     asked = requests(prompts(24), max_new_tokens=12)
