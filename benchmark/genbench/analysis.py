@@ -33,7 +33,7 @@ _LISTED_READINGS = 200
 UNPAIRED = "the splits are not paired"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Played:
     """The episodes of an instance, one a sample, and the steps of each."""
 

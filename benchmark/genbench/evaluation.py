@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from genbench import __version__, models, registry
-from genbench.errors import GenbenchError, IncompleteError, ModelError, UsageError
+from genbench.errors import GenbenchError, IncompleteError, ModelError
 from genbench.models import find_backend, identify
 from genbench.models.interface import Backend, Identity, LoadOptions, Model, of_other_weights
 from genbench.records import EpisodeRecord, dump_lines
@@ -98,11 +98,7 @@ def prepare(
     options = options or LoadOptions()
     found = find_backend(model, backend)
     # Faults before any weights are read.
-    if make_settings(task, backend=found.name, **settings).temperature and not found.seeds_requests:
-        raise UsageError(
-            f"--temperature above 0: the backend {found.name} takes no seed for each request, so "
-            "its samples could not be drawn again; use --backend hf"
-        )
+    found.check_sampling(make_settings(task, backend=found.name, **settings).temperature)
     task.check_instances()
     identity = identify(model, found, options)
     if options.cache is not None:
@@ -373,6 +369,8 @@ def versions(backend: str, *parts: object) -> dict[str, str]:
     """Versions that can change a response or a number; `parts` are the environment and the model,
     whose distributions are among them where they are not genbench's own."""
     wanted = ("numpy", "scipy") if backend in ("agent", "api", IMPORTED) else _LIBRARIES
+    if "vllm" in backend:
+        wanted = (*wanted, "vllm")
     found = {"genbench": __version__, "python": platform.python_version()}
     for name in wanted:
         try:

@@ -19,7 +19,7 @@ from genbench.errors import StoreError, UsageError, closest
 from genbench.store import slug, write_atomically
 from genbench.task import Image, Instance, Message, Split, Task, canonical_json, fingerprint
 
-FORMATS = ("jsonl", "parquet")
+FORMATS = ("jsonl", "parquet", "lm-eval")
 IMAGES = "images"
 _ROWS = 64  # of a Parquet row group: so many rows, pictures included, are in memory
 _ENDINGS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp", "image/gif": "gif"}
@@ -117,7 +117,8 @@ def export(
     task: Task, folder: Path, format_name: str = "jsonl", splits: Sequence[str] | None = None
 ) -> list[Path]:
     """Write `<split>.<format>` for each split (all by default), and with JSONL its pictures below
-    `images/<split>`; returns the paths of the former.
+    `images/<split>`; returns the paths of the former. `lm-eval` is no dataset but a folder of tasks
+    for `lm_eval --include_path`.
 
     Raises UsageError for an unknown format or split, StoreError where the folder cannot be
     written.
@@ -130,6 +131,10 @@ def export(
             raise UsageError(
                 f"task '{task.name}' has no split '{name}'; {closest(name, task.splits)}"
             )
+    if format_name == "lm-eval":
+        from genbench.lmeval_pack.writing import write_pack
+
+        return write_pack(task, folder, chosen)
     make_folder(folder)
     paths = []
     for name in chosen:

@@ -22,6 +22,11 @@ def find_runs(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     finished: dict[Path, Path] = {}
     unfinished: dict[Path, Path] = {}
     for path in paths:
+        if _is_checkpoint(path):
+            raise UsageError(
+                f"{path} is a checkpoint, not a run: score it with `genbench run --model {path} "
+                "--task TASK`, and give the run folder that this names at its end"
+            )
         if not path.is_dir():
             what = f"{path} is a file" if path.exists() else f"there is no folder {path}"
             inside = path.is_file() and _is_run(path.parent)
@@ -47,6 +52,14 @@ def find_runs(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
             kind = finished if (folder / RESULTS).is_file() else unfinished
             kind.setdefault(folder.resolve(), folder)
     return list(finished.values()), list(unfinished.values())
+
+
+def _is_checkpoint(path: Path) -> bool:
+    from genbench.models import demo_checkpoints
+
+    return (path / "config.json").is_file() or (
+        not path.exists() and path.as_posix() in demo_checkpoints()
+    )
 
 
 def refuse_unfinished(unfinished: Sequence[Path], *, skippable: bool) -> None:

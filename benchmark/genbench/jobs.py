@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from genbench.errors import GenbenchError
+
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
@@ -125,8 +127,6 @@ def _main(
 ) -> None:
     import signal
 
-    from genbench.errors import GenbenchError
-
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its children itself
     _end_with_the_parent()
     if log is not None:
@@ -139,15 +139,20 @@ def _main(
 
     try:
         target(*arguments, tell)
-    except GenbenchError as error:
-        connection.send(("error", str(error)))
     except Exception as error:  # a checkpoint of a stranger may break anything
-        if log is not None:
+        if log is not None and not isinstance(error, GenbenchError):
             import traceback
 
             traceback.print_exc()
-        lines = str(error).strip().splitlines()
-        connection.send(("error", f"{type(error).__name__}: {lines[0] if lines else ''}"))
+        connection.send(("error", fault_text(error)))
+
+
+def fault_text(error: Exception) -> str:
+    """What is reported of a job that failed: a sentence of ours, or the first line of another."""
+    if isinstance(error, GenbenchError):
+        return str(error)
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0] if lines else ''}"
 
 
 def _end_with_the_parent() -> None:

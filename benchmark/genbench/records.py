@@ -42,7 +42,7 @@ def verdict_from(raw: Mapping[str, Any]) -> Verdict:
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Turn:
     """One response and its judgement: an attempt (from 1) at a step (from 0) of the episode."""
 
@@ -65,7 +65,7 @@ class Turn:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class EpisodeRecord:
     """An instance played to the end; `sample` numbers the K samples of an instance."""
 

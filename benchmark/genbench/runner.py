@@ -31,7 +31,7 @@ class Progress:
     generated_tokens: int = 0
 
 
-@dataclass
+@dataclass(slots=True)
 class _Live:
     order: int
     split: str
@@ -43,6 +43,11 @@ class _Live:
     @property
     def key(self) -> str:
         return episode_key(self.instance.id, self.sample)
+
+    def record(self) -> EpisodeRecord:
+        """What is stored of the episode as far as it was played."""
+        solved = self.episode.solved
+        return EpisodeRecord.of(self.split, self.instance, self.sample, solved, self.turns)
 
 
 def play(
@@ -58,12 +63,14 @@ def play(
     Raises IncompleteError where responses failed: the others are on disk.
     """
     live = {item.key: item for item in _episodes(task, settings, only)}
+    # In canonical order. What an episode asked is forgotten when it is over: it is most of it.
+    records: dict[str, EpisodeRecord | None] = dict.fromkeys(live)
     progress = Progress(len(live))
     known = journal.known if journal else {}
     failures: list[str] = []
     model.start(task)
     model.submit([_request(item, settings, known) for item in live.values()])
-    waiting = len(live)
+    waiting = len(records)
     while waiting:
         received = model.receive()
         if journal:
@@ -87,6 +94,8 @@ def play(
             progress.generated_tokens += response.generated_tokens or 0
             if item.episode.done:
                 progress.done += 1
+                records[request.episode] = item.record()
+                del live[request.episode]
             else:
                 following.append(_request(item, settings, known))
         waiting += len(following)
@@ -94,13 +103,11 @@ def play(
         report(progress)
     if failures:
         raise IncompleteError(
-            f"{len(failures)} of {len(live)} episodes got no response; the first: {failures[0]}. "
-            "The others are on disk: run the same command again to try these once more"
+            f"{len(failures)} of {len(records)} episodes got no response; the first: "
+            f"{failures[0]}. The others are on disk: run the same command again to try these once "
+            "more"
         )
-    return [
-        EpisodeRecord.of(item.split, item.instance, item.sample, item.episode.solved, item.turns)
-        for item in live.values()
-    ]
+    return [record for record in records.values() if record is not None]
 
 
 def first_requests(task: Task, settings: RunSettings) -> Iterator[Request]:
@@ -135,8 +142,7 @@ def replay(
         if response is None:
             break
         _step(item, response, settings)
-    record = EpisodeRecord.of(split, instance, sample, item.episode.solved, item.turns)
-    return record, item.episode.done
+    return item.record(), item.episode.done
 
 
 def _episodes(task: Task, settings: RunSettings, only: frozenset[str] | None) -> Iterator[_Live]:

@@ -15,7 +15,7 @@ from genbench.task import Environment, Instance, SplitSpec, Task
 from genbench.thinking import visible_text
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Step:
     """One step of an episode (`number` from 0), the first attempt at it, and its kind."""
 

@@ -82,7 +82,7 @@ class Image:
         return f"Image({self.media_type}, {size})"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Message:
     """One chat message; `content` is text, or text and images in reading order."""
 
@@ -117,7 +117,7 @@ class Instance:
     data: Mapping[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """The judgement of one response.
 

@@ -773,3 +773,11 @@ def test_methods_at_several_steps_are_compared_at_those_they_share(over_seeds):
     ]
     assert pairs([*at("sft", 1), *at("rl", 9)]) == [("sft 1", "rl 9")]
     assert pairs([*at("sft", 1, 2), *at("rl", 9)]) == []
+
+
+def test_a_checkpoint_in_the_place_of_a_run_is_told_from_one(tmp_path, command):
+    (tmp_path / "config.json").write_text("{}")
+    for name in ("demo/gp-base", str(tmp_path)):
+        done = command("compare", name, "elsewhere")
+        assert done.returncode == 2
+        assert f"{name} is a checkpoint, not a run: score it with `genbench" in done.stderr

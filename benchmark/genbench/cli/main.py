@@ -11,10 +11,11 @@ from genbench.cli.check import check
 from genbench.cli.compare import compare
 from genbench.cli.leaderboard import leaderboard_app
 from genbench.cli.merge import merge
+from genbench.cli.parity import parity
 from genbench.cli.report import report
 from genbench.cli.reproduce import reproduce
 from genbench.cli.run import run
-from genbench.cli.sweep import sweep
+from genbench.cli.sweep import sweep, with_address
 from genbench.cli.tasks import tasks_app
 from genbench.cli.train import train_app
 from genbench.cli.verify import import_command, verify
@@ -36,6 +37,7 @@ app.command("import")(import_command)
 app.command()(merge)
 app.command()(compare)
 app.command()(check)
+app.command()(parity)
 app.command()(report)
 app.add_typer(leaderboard_app)
 app.add_typer(train_app)
@@ -67,7 +69,7 @@ def run_app() -> None:
 
     let_idle_threads_sleep()
     try:
-        app()
+        app(with_address(sys.argv[1:]))
     except GenbenchError as error:
         typer.echo(f"genbench: {error}", err=True)
         sys.exit(error.exit_code)

@@ -73,13 +73,11 @@ def load_options(
 def run(
     model: Annotated[
         str,
-        typer.Option(
-            help="A directory, a hub id, demo/NAME, agent:NAME, lm-eval:NAME or api:NAME."
-        ),
+        typer.Option(help="A directory, a hub id, demo/NAME, agent:, vllm:, lm-eval: or api:NAME."),
     ],
     task: Annotated[list[str], typer.Option(help="A task's name or file; may be repeated.")],
     backend: Annotated[
-        str | None, typer.Option(help="hf, lm-eval:NAME, api, or an installed one.")
+        str | None, typer.Option(help="hf, vllm, lm-eval:NAME, api, or an installed one.")
     ] = None,
     model_args: Annotated[str | None, typer.Option(help="k=v,k=v for the backend.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N.")] = "auto",
@@ -166,7 +164,7 @@ def run(
     for evaluation, _ in prepared:
         was_finished = evaluation.finished and not no_resume
         try:
-            with _progress(f"{model} on {evaluation.task.name}") as report:
+            with progress_of_run(f"{model} on {evaluation.task.name}") as report:
                 results = play(
                     evaluation, loader.load, options, resume=not no_resume, report=report
                 )
@@ -209,7 +207,7 @@ def _finished_before(evaluation: Evaluation) -> str:
 
 
 @contextmanager
-def _progress(title: str) -> Iterator[Callable[[Progress], None]]:
+def progress_of_run(title: str) -> Iterator[Callable[[Progress], None]]:
     """A progress bar on stderr; nothing where stderr is no terminal."""
     import sys
 

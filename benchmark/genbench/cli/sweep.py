@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -27,9 +29,26 @@ def sweep(
         typer.Option(help="What they are held against; by default their parent by record."),
     ] = None,
     workers: Annotated[
-        int, typer.Option(min=1, help="Checkpoints at once, a process with one thread each.")
+        int | None,
+        typer.Option(
+            min=1,
+            help="Jobs at once, a process with one thread each; 1, or with --ray as many as fit.",
+        ),
+    ] = None,
+    shards: Annotated[
+        int, typer.Option(min=1, help="Jobs that each run (a checkpoint on a task) is split into.")
     ] = 1,
-    ray: Annotated[bool, typer.Option("--ray", help="On a Ray cluster; not there yet.")] = False,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            "--ray",
+            metavar="[ADDRESS]",
+            help="On a Ray cluster: host:port of its head, auto, or local (by default).",
+        ),
+    ] = None,
+    gpus_per_job: Annotated[
+        float, typer.Option(min=0, help="GPUs that Ray gives each job; 0.5 shares one.")
+    ] = 0,
     backend: Annotated[str | None, typer.Option(help="hf, or an installed one.")] = None,
     model_args: Annotated[str | None, typer.Option(help="k=v,k=v for the backend.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N.")] = "auto",
@@ -64,8 +83,13 @@ def sweep(
     from genbench.cli.run import load_options
     from genbench.errors import IncompleteError, InterruptedRunError, UsageError
 
-    if ray:
-        raise UsageError("--ray: sweeps over a Ray cluster are not there yet; use --workers")
+    if gpus_per_job and ray is None:
+        raise UsageError("--gpus-per-job: Ray places them; give --ray as well")
+    cluster = None
+    if ray is not None:
+        from genbench.cluster import Cluster
+
+        cluster = Cluster(ray or None, gpus_per_job=gpus_per_job, workers=workers)
     options = load_options(model_args, device, dtype, batch_size, chat_template, None, cache)
     from genbench.sweep import Scoring, plan_sweep, play_sweep, sweep_rows
     from genbench.yamlfile import assigned
@@ -95,8 +119,14 @@ def sweep(
         backend=backend,
     )
     try:
-        with progress_bar("sweep") as report:
-            faults = play_sweep(plan, workers, report=report)
+        with cluster or nullcontext(), progress_bar("sweep") as report:
+            faults = play_sweep(
+                plan,
+                workers or 1,
+                shards=shards,
+                run=cluster.run_jobs if cluster else None,
+                report=report,
+            )
     except KeyboardInterrupt:
         raise InterruptedRunError(
             "interrupted. The finished turns are on disk: run the same command again to go on"
@@ -107,7 +137,7 @@ def sweep(
         found = {
             "checkpoints": [row.json() for row in rows],
             "report": None if page is None else str(page),
-            "failed": {fault.label: fault.reason for fault in faults},
+            "failed": _failed(faults),
         }
         typer.echo(json.dumps(found, indent=1))
     else:
@@ -118,11 +148,32 @@ def sweep(
         raise IncompleteError(faults_text(faults))
 
 
+_ADDRESS = re.compile(r"local|auto|[^/\s]+:[0-9]+|[a-z]+://\S+")
+
+
+def with_address(arguments: Sequence[str]) -> list[str]:
+    """Arguments with an empty address after a `--ray` that has none: typer wants a value."""
+    found = []
+    for argument, following in zip_longest(arguments, arguments[1:]):
+        found.append(argument)
+        if argument == "--ray" and not _ADDRESS.fullmatch(following or ""):
+            found.append("")
+    return found
+
+
 def faults_text(faults: Sequence[Fault]) -> str:
     """What could not be scored, in a sentence each."""
-    count = f"{len(faults)} checkpoint{'s' if len(faults) > 1 else ''}"
+    labels = {fault.label for fault in faults}
+    count = f"{len(labels)} checkpoint{'s' if len(labels) > 1 else ''}"
     listed = "; ".join(f"{fault.label}: {fault.reason}" for fault in faults)
     return f"{count} could not be scored: {listed}"
+
+
+def _failed(faults: Sequence[Fault]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for fault in faults:
+        found[fault.label] = "; ".join(filter(None, (found.get(fault.label), fault.reason)))
+    return found
 
 
 def _report(rows: Sequence[SweepRow], output: Any) -> Any:

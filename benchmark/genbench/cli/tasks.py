@@ -102,8 +102,10 @@ def check(name: _Name, assign: TaskSet = None) -> None:
 @tasks_app.command("export")
 def export(
     name: _Name,
-    folder: Annotated[str, typer.Argument(help="Where the files go, one a split.")],
-    format_name: Annotated[str, typer.Option("--format", help="jsonl or parquet.")] = "jsonl",
+    folder: Annotated[str, typer.Argument(help="Where the files go.")],
+    format_name: Annotated[
+        str, typer.Option("--format", help="jsonl, parquet or lm-eval.")
+    ] = "jsonl",
     protocol: _Protocol = None,
     prompt: _Prompt = None,
     assign: TaskSet = None,
@@ -111,7 +113,8 @@ def export(
         list[str] | None, typer.Option(help="A split; may be repeated. All by default.")
     ] = None,
 ) -> None:
-    """Write a task as a dataset: prompts, data, solutions, and the pictures that are shown."""
+    """Write a task as a dataset (prompts, data, solutions, and the pictures that are shown), or as
+    tasks for `lm_eval --include_path`."""
     from pathlib import Path
 
     from genbench.export import export as export_task

@@ -16,10 +16,12 @@ _BUILT_IN = {
     "hf": "genbench.models.hf:HFBackend",
     "agent": "genbench.models.scripted:AgentBackend",
     "api": "genbench.models.api:ApiBackend",
+    "vllm": "genbench.models.vllm:VLLMBackend",
 }
 _LM_EVAL = "lm-eval:"
 _DEMO = "demo/"
 _API = "api:"
+_VLLM = "vllm:"
 
 
 def find_backend(model: str, backend: str | None = None) -> Backend:
@@ -33,6 +35,8 @@ def find_backend(model: str, backend: str | None = None) -> Backend:
             backend = "agent"
         elif model.startswith(_API):
             backend = "api"
+        elif model.startswith(_VLLM):
+            backend = "vllm"
         elif model.startswith(_LM_EVAL):
             backend = model
         else:
@@ -78,6 +82,7 @@ def identify(model: str, backend: Backend, options: LoadOptions) -> Identity:
     """What the checkpoint is. Raises ModelError or UsageError before anything is loaded."""
     if not backend.reads_folders:
         return backend.identify(model, options)
+    model = model.removeprefix(f"{backend.name}:")
     if f"{_DEMO}{model}" in demo_checkpoints() and not Path(model).is_dir():
         raise ModelError(f"there is no directory {model}; did you mean '{_DEMO}{model}'?")
     if not model.startswith(_DEMO) or Path(model).is_dir():

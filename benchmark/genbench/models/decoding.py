@@ -67,6 +67,11 @@ class Decoder:
         raw = self.raw(ids)
         return any(stop in raw for stop in named)
 
+    def shown_alike(self, stop: str) -> bool:
+        """Whether a stop string is in a text exactly where it is in one that shows no special
+        token at all, as other engines compare it."""
+        return not self._tags_are_special and not any(token in stop for token in self._special)
+
     def answer(self, row: Sequence[int], stops: Sequence[str]) -> Answer:
         """The answer in a row of generated tokens, whatever follows its end (padding)."""
         length = next((i for i, token in enumerate(row) if token in self._ends), len(row))

@@ -15,12 +15,9 @@ from typing import Any
 
 from genbench.errors import ModelError
 from genbench.models import files
-from genbench.models import processor as processors
 from genbench.models.decoding import Decoder, StopStrings
-from genbench.models.hub import local_folder
-from genbench.models.images import Images
+from genbench.models.folder import FolderBackend, load_prompts
 from genbench.models.interface import (
-    Backend,
     BatchedModel,
     Identity,
     LoadOptions,
@@ -29,16 +26,17 @@ from genbench.models.interface import (
     Response,
 )
 from genbench.models.options import flag, resolve_device, resolve_dtype
-from genbench.models.prompts import ImagePrompts, Inputs, Prompt, TextPrompts
-from genbench.models.rendering import ImageRenderer, Renderer
+from genbench.models.prompts import Inputs, Prompt
 from genbench.models.sampling import RowSampler, ThinkingBudget
 from genbench.models.transformer import (
     check_complete,
     check_vocabulary,
     keep_end_tokens,
     loading,
+    model_class,
     out_of_memory,
     quieten,
+    vocabulary,
 )
 from genbench.task import Task
 from genbench.thinking import CLOSE
@@ -47,45 +45,12 @@ _BATCH = {"cpu": 128, "cuda": 256, "mps": 64, "xpu": 64}
 _BATCH_WITH_IMAGES = {"cpu": 16, "cuda": 32, "mps": 16, "xpu": 16}
 
 
-class HFBackend(Backend):
+class HFBackend(FolderBackend):
     """Causal language models and image-text-to-text models in the Hugging Face format: a
     directory or a hub id."""
 
     name = "hf"
-    arguments = (
-        *("revision", "trust_remote_code", "allow_pickle", "attn_implementation"),
-        *processors.ARGUMENTS,
-    )
-
-    def identify(self, name: str, options: LoadOptions) -> Identity:
-        self.check_arguments(options)
-        trust = flag(options.arguments, "trust_remote_code")
-        allow_pickle = flag(options.arguments, "allow_pickle")
-        folder, commit = local_folder(
-            name, options.arguments.get("revision"), allow_pickle=allow_pickle
-        )
-        config = files.check_model(folder, trust_remote_code=trust)
-        cannot_see = files.cannot_see(
-            folder, config, template_needed=options.chat_template != "off"
-        )
-        processors.check_arguments(options.arguments, cannot_see)
-        weights = files.weight_files(folder, allow_pickle=allow_pickle)
-        parameters = files.parameter_count(weights)
-        of_weights, of_files = files.fingerprints(folder, weights)
-        return Identity(
-            name=name,
-            backend=self.name,
-            weights_fingerprint=of_weights,
-            files_fingerprint=of_files,
-            revision=commit,
-            parameters=parameters,
-            training=files.training_record(folder),
-            location=str(folder),
-            cannot_see=cannot_see,
-        )
-
-    def precision(self, options: LoadOptions) -> str:
-        return resolve_dtype(options.dtype, resolve_device(options.device))
+    arguments = (*FolderBackend.arguments, "attn_implementation")
 
     def load(self, identity: Identity, options: LoadOptions) -> Model:
         return HFModel(Path(str(identity.location)), options)
@@ -103,10 +68,9 @@ class HFModel(BatchedModel):
         reads_images = files.reads_images(files.read_json(folder / "config.json"))
         usual = (_BATCH_WITH_IMAGES if reads_images else _BATCH)[self.device.partition(":")[0]]
         super().__init__(options.batch_size or usual)
-        make = _image_prompts if reads_images else _text_prompts
-        self.tokenizer, self._prompts = make(folder, options)
+        self.tokenizer, self._prompts = load_prompts(folder, options)
         with loading(str(folder)):
-            self._model, found = _model_class(reads_images).from_pretrained(
+            self._model, found = model_class(reads_images).from_pretrained(
                 folder,
                 dtype=getattr(torch, self.dtype),
                 trust_remote_code=flag(options.arguments, "trust_remote_code"),
@@ -157,7 +121,7 @@ class HFModel(BatchedModel):
 
     def _prompt(self, request: Request) -> Prompt:
         prompt = self._prompts.prompt(request)
-        check_vocabulary(prompt.ids, self._model)
+        check_vocabulary(prompt.ids, vocabulary(self._model))
         return prompt
 
     def rendered(self, request: Request) -> Mapping[str, Any]:
@@ -294,47 +258,6 @@ class HFModel(BatchedModel):
     def events(self) -> Mapping[str, Any]:
         """What happened on the way: batches halved for want of memory (their sizes)."""
         return {"halved_batches": self._halvings}
-
-
-def _text_prompts(folder: Path, options: LoadOptions) -> tuple[Any, TextPrompts]:
-    """The tokenizer of a model of text, and its prompts. Raises ModelError."""
-    tokenizer = _tokenizer(folder, options)
-    return tokenizer, TextPrompts(Renderer(tokenizer, options.chat_template))
-
-
-def _image_prompts(folder: Path, options: LoadOptions) -> tuple[Any, TextPrompts]:
-    """As `_text_prompts`, of an image-text-to-text model: by its processor, where it has one."""
-    from transformers import AutoConfig
-
-    if files.image_processor(folder) is None:
-        tokenizer = _tokenizer(folder, options)
-        return tokenizer, TextPrompts(ImageRenderer(tokenizer, options.chat_template))
-    with loading(f"the configuration of {folder}"):
-        config = AutoConfig.from_pretrained(
-            folder, trust_remote_code=flag(options.arguments, "trust_remote_code")
-        )
-    if getattr(config, "is_encoder_decoder", False):
-        raise ModelError(f"{folder} is an encoder-decoder model, which answers no chat")
-    processor = processors.load_processor(folder, config, options.arguments)
-    renderer = ImageRenderer(processor, options.chat_template)
-    return processor.tokenizer, ImagePrompts(processor, renderer, folder, Images())
-
-
-def _tokenizer(folder: Path, options: LoadOptions) -> Any:
-    from transformers import AutoTokenizer
-
-    with loading(f"the tokenizer of {folder}"):
-        return AutoTokenizer.from_pretrained(
-            folder,
-            trust_remote_code=flag(options.arguments, "trust_remote_code"),
-            padding_side="left",
-        )
-
-
-def _model_class(reads_images: bool) -> Any:
-    from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
-
-    return AutoModelForImageTextToText if reads_images else AutoModelForCausalLM
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +19,7 @@ from genbench.task import Instance, Message, Task
 FinishReason = Literal["stop", "length", "error"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Response:
     """What a model said.
 
@@ -37,7 +38,7 @@ class Response:
     origin: Mapping[str, str] | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Request:
     """One response asked for.
 
@@ -165,6 +166,14 @@ class Backend(ABC):
     def load(self, identity: Identity, options: LoadOptions) -> Model:
         """The loaded model. Raises ModelError."""
 
+    def check_sampling(self, temperature: float) -> None:
+        """Raise UsageError for a temperature that the backend cannot sample at by seed."""
+        if temperature and not self.seeds_requests:
+            raise UsageError(
+                f"--temperature above 0: the backend {self.name} takes no seed for each request, "
+                "so its samples could not be drawn again; use --backend hf"
+            )
+
     def deciding(self, options: LoadOptions) -> dict[str, str]:
         """The model arguments that can change an answer: settings of the run."""
         return dict(options.arguments)
@@ -192,23 +201,27 @@ class BatchedModel(Model):
 
     def __init__(self, batch_size: int) -> None:
         self.batch_size = batch_size
-        self._queue: list[Request] = []
+        # A heap by turn and canonical order: sorting a queue for every batch would be quadratic.
+        self._queue: list[tuple[int, int, int, Request]] = []
+        self._submitted = 0
 
     def submit(self, requests: Sequence[Request]) -> None:
-        self._queue.extend(requests)
-        self._queue.sort(key=lambda request: (request.turn, request.order))
+        for request in requests:
+            self._submitted += 1
+            heappush(self._queue, (request.turn, request.order, self._submitted, request))
 
     def receive(self) -> Sequence[tuple[Request, Response]]:
-        turn = self._queue[0].turn
-        count = 0
-        while (
-            count < min(self.batch_size, len(self._queue))
-            and self._queue[count].turn == turn
-            and self._queue[count].max_new_tokens == self._queue[0].max_new_tokens
-            and self._queue[count].stop == self._queue[0].stop
-        ):
-            count += 1
-        batch, self._queue = self._queue[:count], self._queue[count:]
+        first = self._queue[0][3]
+        batch: list[Request] = []
+        while self._queue and len(batch) < self.batch_size:
+            request = self._queue[0][3]
+            if (request.turn, request.max_new_tokens, request.stop) != (
+                first.turn,
+                first.max_new_tokens,
+                first.stop,
+            ):
+                break
+            batch.append(heappop(self._queue)[3])
         if all(request.known for request in batch):
             return [(request, request.known) for request in batch if request.known]
         answers = self.generate(batch)

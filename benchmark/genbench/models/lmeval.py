@@ -15,10 +15,11 @@ _OWN = ("device", "batch_size", "max_batch_size")
 # The names of lm-eval's own transformers model, of text and of images.
 TRANSFORMERS = ("hf", "hf-auto", "huggingface")
 OF_IMAGES = ("hf-multimodal",)
+OF_VLLM = ("vllm", "vllm-vlm")
 # The models of lm-eval that take a `dtype`.
 WITH_DTYPE = (
     *(*TRANSFORMERS, *OF_IMAGES, "steered"),
-    *("vllm", "vllm-vlm", "sglang", "mamba_ssm"),
+    *(*OF_VLLM, "sglang", "mamba_ssm"),
 )
 # Model arguments that name more files which decide an answer.
 _MORE_FILES = ("tokenizer", "peft", "delta")

@@ -33,11 +33,6 @@ class LMEvalImageModel(LMEvalModel):
         with missing_packages(identity.name):
             super().__init__(kind, identity, options)
 
-    def _model_class(self) -> Any:
-        from transformers import AutoModelForImageTextToText
-
-        return AutoModelForImageTextToText
-
     def _use_template(self, identity: Identity, options: LoadOptions) -> bool:
         processor = self._lm.processor
         processor.chat_template = processor.chat_template or processor.tokenizer.chat_template

@@ -14,15 +14,15 @@ from typing import Any
 
 from genbench.errors import ModelError
 from genbench.models.interface import BatchedModel, Identity, LoadOptions, Request, Response
-from genbench.models.lmeval import OF_IMAGES, TRANSFORMERS, WITH_DTYPE
+from genbench.models.lmeval import OF_IMAGES, OF_VLLM, TRANSFORMERS, WITH_DTYPE
 from genbench.models.options import flag, resolve_device, resolve_dtype
 from genbench.models.rendering import refusals, refuse_doubled_bos
 from genbench.models.transformer import (
-    check_complete,
     check_vocabulary,
+    check_weights,
     loading,
     out_of_memory,
-    quieten,
+    vocabulary,
 )
 from genbench.models.watch import Watch
 
@@ -62,31 +62,17 @@ class LMEvalModel(BatchedModel):
             arguments["dtype"] = resolve_dtype(options.dtype, device)
         self.device = device
         with loading(f"{identity.name} (by lm-eval)"):
-            if kind in (*TRANSFORMERS, *OF_IMAGES) and identity.location:
-                self._check_weights(Path(identity.location), options)
+            if kind in (*TRANSFORMERS, *OF_IMAGES, *OF_VLLM) and identity.location:
+                check_weights(
+                    Path(identity.location),
+                    trust_remote_code=flag(options.arguments, "trust_remote_code"),
+                )
             self._lm = get_model(kind).create_from_arg_obj(
                 arguments, {"batch_size": self.batch_size, "device": device}
             )
             self._tokenizer = getattr(self._lm, "tokenizer", None)  # some load it only now
         self._chat = self._use_template(identity, options)
         self._watch = Watch.of(self._lm)
-
-    def _check_weights(self, folder: Path, options: LoadOptions) -> None:
-        """Raise ModelError where weights are missing; no weight is read for it."""
-        quieten()
-        _, found = self._model_class().from_pretrained(
-            folder,
-            device_map="meta",
-            trust_remote_code=flag(options.arguments, "trust_remote_code"),
-            ignore_mismatched_sizes=True,
-            output_loading_info=True,
-        )
-        check_complete(folder, found)
-
-    def _model_class(self) -> Any:
-        from transformers import AutoModelForCausalLM
-
-        return AutoModelForCausalLM
 
     def _use_template(self, identity: Identity, options: LoadOptions) -> bool:
         """Whether prompts are written by a chat template. Raises ModelError."""
@@ -107,7 +93,7 @@ class LMEvalModel(BatchedModel):
             if ids is None:
                 continue
             if self._watch is not None:
-                check_vocabulary(ids, self._watch.model)
+                check_vocabulary(ids, vocabulary(self._watch.model))
             room = self._room(request, size)
             if request.turn == 0 and room < request.max_new_tokens:
                 raise ModelError(

@@ -169,11 +169,11 @@ def _image_processor(folder: Path, trust: bool, arguments: Mapping[str, str]) ->
         )
 
     found = load()
-    changed = _resolution(found, arguments)
+    changed = resolution(found, arguments)
     return load(**changed) if changed else found
 
 
-def _resolution(found: Any, arguments: Mapping[str, str]) -> dict[str, Any]:
+def resolution(found: Any, arguments: Mapping[str, str]) -> dict[str, Any]:
     """The settings of an image processor that the model arguments ask for. Raises UsageError."""
     asked = {name: int(arguments[name]) for name in ARGUMENTS[:3] if name in arguments}
     if not asked:

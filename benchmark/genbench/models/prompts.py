@@ -12,7 +12,7 @@ from genbench.errors import ModelError
 from genbench.models import files
 from genbench.models.images import Images, digest
 from genbench.models.interface import Request
-from genbench.models.processor import settings
+from genbench.models.processor import resolution, settings
 from genbench.models.rendering import ImageRenderer, Renderer
 from genbench.task import Image
 from genbench.thinking import OPEN
@@ -118,6 +118,10 @@ class ImagePrompts(TextPrompts):
         self._measured: dict[tuple[int, int], dict[str, Any]] = {}
         self._seen: set[tuple[int, int]] = set()
 
+    def resolution(self, arguments: Mapping[str, str]) -> dict[str, Any]:
+        """The settings of the processor that model arguments change, as its own names."""
+        return resolution(self._processor.image_processor, arguments)
+
     def start(self) -> None:
         self._seen.clear()
 
@@ -137,10 +141,7 @@ class ImagePrompts(TextPrompts):
         """Prompts that all have images, or all have none: some processors take no mixture."""
         tensors = self._encoded(
             [prompt.text for prompt in prompts],
-            [
-                [self._images.pixels(image, prompt.request.episode) for image in prompt.images]
-                for prompt in prompts
-            ],
+            [self.pixels(prompt) for prompt in prompts],
             special_tokens=self._image_renderer.adds_special_tokens(prompts[0].text),
         )
         mask = tensors["attention_mask"]
@@ -155,9 +156,7 @@ class ImagePrompts(TextPrompts):
             return dict(
                 self._processor(
                     text=texts,
-                    images=[list(map(self._before, row)) for row in images]
-                    if any(images)
-                    else None,
+                    images=images if any(images) else None,
                     padding=True,
                     add_special_tokens=special_tokens,
                     return_tensors="pt",
@@ -180,7 +179,7 @@ class ImagePrompts(TextPrompts):
             tokenizer = self._processor.tokenizer
             text = f"{tokenizer.bos_token or ''}{self._image_renderer.image_token}"
             others = len(tokenizer(text, add_special_tokens=False)["input_ids"]) - 1
-            found = self._encoded([text], [[blank]], special_tokens=False)
+            found = self._encoded([text], [[self._before(blank)]], special_tokens=False)
             self._measured[size] = {
                 "width": size[0],
                 "height": size[1],
@@ -188,6 +187,13 @@ class ImagePrompts(TextPrompts):
                 "tokens": int(found["input_ids"].shape[1]) - others,
             }
         return self._measured[size]
+
+    def pixels(self, prompt: Prompt) -> list[Any]:
+        """Its images, decoded and ready for the processor. Raises TaskError."""
+        return [
+            self._before(self._images.pixels(image, prompt.request.episode))
+            for image in prompt.images
+        ]
 
     def rendered(self, request: Request) -> dict[str, Any]:
         ids = self.inputs([self.prompt(request)], pad=0).tensors["input_ids"][0].tolist()

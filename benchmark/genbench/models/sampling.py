@@ -17,6 +17,10 @@ from genbench.thinking import is_thinking
 if TYPE_CHECKING:
     import torch
 
+NAN_SCORES = (
+    "the checkpoint gives NaN scores: its weights are broken, or its values overflow in this "
+    "precision (try --dtype float32)"
+)
 _SCORES_AT_ONCE = 2**22  # 32 MiB in double precision
 
 
@@ -121,7 +125,4 @@ def refuse_nan(scores: torch.Tensor) -> None:
     import torch
 
     if bool(torch.isnan(scores).any()):
-        raise ModelError(
-            "the checkpoint gives NaN scores: its weights are broken, or its values overflow "
-            "in this precision (try --dtype float32)"
-        )
+        raise ModelError(NAN_SCORES)

@@ -65,6 +65,30 @@ def check_complete(folder: Path, found: Mapping[str, Any]) -> None:
         )
 
 
+def model_class(reads_images: bool) -> Any:
+    """The class of transformers that loads a checkpoint."""
+    from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
+
+    return AutoModelForImageTextToText if reads_images else AutoModelForCausalLM
+
+
+def check_weights(folder: Path, *, trust_remote_code: bool) -> None:
+    """Raise ModelError where weights are missing, for a library that would not say so; no weight
+    is read for it. What is quantized has other weights, and is left to that library."""
+    config = files.read_json(folder / "config.json")
+    if config.get("quantization_config"):
+        return
+    quieten()
+    _, found = model_class(files.reads_images(config)).from_pretrained(
+        folder,
+        device_map="meta",
+        trust_remote_code=trust_remote_code,
+        ignore_mismatched_sizes=True,
+        output_loading_info=True,
+    )
+    check_complete(folder, found)
+
+
 @dataclass(frozen=True)
 class KeptTokens:
     """What of a checkpoint's generation settings is used, and what they asked for beside it."""
@@ -74,20 +98,17 @@ class KeptTokens:
     ignored: Mapping[str, Any]
 
 
-def keep_end_tokens(model: Any, tokenizer: Any) -> KeptTokens:
-    """Leave a transformers model its end and padding tokens alone; the rest is returned."""
-    from transformers import GenerationConfig
-
-    given = model.generation_config
+def kept_tokens(given: Any, tokenizer: Any, size: int) -> KeptTokens:
+    """What is used of a checkpoint's generation settings `given`; it has embeddings for `size`
+    tokens."""
     named = given.eos_token_id
     ends = list(named) if isinstance(named, list) else [] if named is None else [named]
     if tokenizer.eos_token_id is not None and tokenizer.eos_token_id not in ends:
         ends.append(tokenizer.eos_token_id)
     pad = tokenizer.pad_token_id
-    if pad is None or pad >= vocabulary(model):  # padding is masked: any token serves
+    if pad is None or pad >= size:  # padding is masked: any token serves
         pad = ends[0] if ends else 0
     asked = given.to_diff_dict()
-    model.generation_config = GenerationConfig(eos_token_id=ends or None, pad_token_id=pad)
     return KeptTokens(
         tuple(int(token) for token in ends),
         int(pad),
@@ -95,14 +116,25 @@ def keep_end_tokens(model: Any, tokenizer: Any) -> KeptTokens:
     )
 
 
+def keep_end_tokens(model: Any, tokenizer: Any) -> KeptTokens:
+    """Leave a transformers model its end and padding tokens alone; the rest is returned."""
+    from transformers import GenerationConfig
+
+    kept = kept_tokens(model.generation_config, tokenizer, vocabulary(model))
+    model.generation_config = GenerationConfig(
+        eos_token_id=list(kept.ends) or None, pad_token_id=kept.pad
+    )
+    return kept
+
+
 def vocabulary(model: Any) -> int:
     """How many tokens a transformers model has embeddings for."""
     return int(model.get_input_embeddings().weight.shape[0])
 
 
-def check_vocabulary(ids: Sequence[int], model: Any) -> None:
-    """Raise ModelError where a prompt has a token that the model has no embedding for."""
-    size = vocabulary(model)
+def check_vocabulary(ids: Sequence[int], size: int) -> None:
+    """Raise ModelError where a prompt has a token that the model, with embeddings for `size`
+    tokens, has none for."""
     largest = max(ids, default=0)
     if largest >= size:
         raise ModelError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,12 @@ from genbench.registry import load_task
 from genbench.runner import Progress
 from genbench.store import RESULTS
 from genbench.sweep.plan import Scoring, Subject, SweepPlan
+from genbench.sweep.shares import Shares
 
 PRELOAD = "genbench.sweep.preload"
+
+#: as `genbench.jobs.run_jobs`, where it is settled where and how many at once
+RunJobs = Callable[..., list[Ended]]
 
 
 @dataclass(frozen=True)
@@ -41,30 +46,48 @@ def play_sweep(
     plan: SweepPlan,
     workers: int = 1,
     *,
+    shards: int = 1,
+    run: RunJobs | None = None,
     preload: tuple[str, ...] = (PRELOAD,),
     report: Callable[[Played], None] = lambda played: None,
 ) -> list[Fault]:
-    """Play what is not yet played, so many checkpoints at once; returns what could not be.
+    """Play what is not yet played; returns what could not be.
 
-    Finished runs are left as they are, and killed ones go on.
+    By default so many checkpoints at once, a process each. With more than one of `shards`, or with
+    `run` (`Cluster.run_jobs`), a job is a checkpoint on a task, or a shard of that. Finished runs
+    are left as they are, and killed ones go on.
     """
     total = sum(len(one.folders) for one in plan.subjects)
     done = sum((folder / RESULTS).is_file() for one in plan.subjects for folder in one.folders)
     report(Played(done, total, ""))
+
+    def finished() -> None:
+        nonlocal done
+        done += 1
+
+    def told(job: Job, what: Any) -> None:
+        if what == RESULTS:
+            finished()
+        report(Played(done, total, job.name if what == RESULTS else f"{job.name}: {what}"))
+
+    faults = [Fault(*one) for one in plan.unusable]
+    chosen = run or partial(run_jobs, workers=workers, preload=preload)
+    if shards > 1 or run is not None:
+        shares = Shares(plan, shards, finished)
+
+        def ended(job: Ended) -> None:
+            shares.ended(job)
+            report(Played(done, total, job.job.name))
+
+        chosen(shares.jobs, told=told, ended=ended)
+        return [*faults, *(Fault(*one) for one in shares.faults)]
     jobs = [
         Job(one.label, score, (one, plan.scorings, plan.runs, plan.backend, plan.options))
         for one in plan.subjects
         if not all((folder / RESULTS).is_file() for folder in one.folders)
     ]
-
-    def told(job: Job, what: Any) -> None:
-        nonlocal done
-        done += what == RESULTS
-        report(Played(done, total, job.name if what == RESULTS else f"{job.name}: {what}"))
-
-    ended: list[Ended] = run_jobs(jobs, workers, preload=preload, told=told)
-    faults = [Fault(*one) for one in plan.unusable]
-    return [*faults, *(Fault(one.job.name, one.error) for one in ended if one.error)]
+    over = chosen(jobs, told=told)
+    return [*faults, *(Fault(one.job.name, one.error) for one in over if one.error)]
 
 
 def score(

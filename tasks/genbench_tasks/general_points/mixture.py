@@ -8,7 +8,7 @@ most 200, in a random order.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from random import Random
@@ -63,12 +63,7 @@ class Mixture:
         number = start
         while True:
             stream = seeded("mixture", self.seed, number)
-            turns = 1
-            if stream.random() < self.settings.revision:
-                turns = 2
-                while turns < self.settings.most_turns and stream.random() < 0.4:
-                    turns += 1
-            count = size if turns == 1 else max(1, size // self.settings.revision_batch_divisor)
+            turns, count = turns_and_count(stream, self.settings, size)
             yield [self.example(stream, turns) for _ in range(count)]
             number += 1
 
@@ -85,11 +80,26 @@ class Mixture:
 
     def record(self) -> dict[str, Any]:
         """The problems used so far, for `genbench_training.json`."""
-        return {
-            "environment": "general-points",
-            "partition_fingerprint": partition_fingerprint(),
-            "number_multisets": sorted(".".join(map(str, numbers)) for numbers in self.used),
-        }
+        return record_of(self.used)
+
+
+def record_of(used: Iterable[tuple[int, ...]]) -> dict[str, Any]:
+    """What a training record says of problems: their numbers, each sorted."""
+    return {
+        "environment": "general-points",
+        "partition_fingerprint": partition_fingerprint(),
+        "number_multisets": sorted(".".join(map(str, numbers)) for numbers in used),
+    }
+
+
+def turns_and_count(stream: Random, settings: MixtureSettings, size: int) -> tuple[int, int]:
+    """How many turns the conversations of a batch have, and how many of them there are."""
+    if stream.random() >= settings.revision:
+        return 1, size
+    turns = 2
+    while turns < settings.most_turns and stream.random() < 0.4:
+        turns += 1
+    return turns, max(1, size // settings.revision_batch_divisor)
 
 
 def draw_problem(stream: Random, settings: MixtureSettings) -> tuple[Instance, Solution]:

@@ -16,11 +16,12 @@ from genbench.task import Instance, Message, seeded
 from genbench_tasks.general_points.cards import multiset, numbers_of
 from genbench_tasks.general_points.hands import refuse_held_out
 from genbench_tasks.general_points.mixture import (
-    Mixture,
     MixtureSettings,
     after_failures,
     answer_of,
     draw_problem,
+    record_of,
+    turns_and_count,
 )
 from genbench_tasks.general_points.pictures.look import DEFAULT_LOOK
 from genbench_tasks.general_points.prompts import phrases
@@ -62,22 +63,16 @@ class VisionMixture:
     def __init__(self, seed: int, recognition: float = 0.4, pixels: int = 256) -> None:
         self.seed = seed
         self.settings = VisionSettings(recognition, pixels)
-        self._certificate = Mixture(seed)
+        self.used: set[tuple[int, ...]] = set()
         self._naming = CardRecognition(prompt="ranks", feedback="outcome", settings={})
         self._solving = GeneralPointsVision(prompt="paper", feedback="outcome", settings={})
 
     def batches(self, size: int) -> Iterator[list[tuple[list[Message], str]]]:
         """Endless batches; batch i depends on the seed and i alone, so training can resume."""
-        problems = self.settings.problems
         number = 0
         while True:
             stream = seeded("vision mixture", self.seed, number)
-            turns = 1
-            if stream.random() < problems.revision:
-                turns = 2
-                while turns < problems.most_turns and stream.random() < 0.4:
-                    turns += 1
-            count = size if turns == 1 else max(1, size // problems.revision_batch_divisor)
+            turns, count = turns_and_count(stream, self.settings.problems, size)
             yield [self.example(stream, turns) for _ in range(count)]
             number += 1
 
@@ -86,7 +81,7 @@ class VisionMixture:
         instance, solution = draw_problem(stream, self.settings.problems)
         cards, values = instance.data["cards"], instance.data["values"]
         refuse_held_out(cards, values, "the vision mixture")
-        self._certificate.used.add(multiset(numbers_of(cards, values)))
+        self.used.add(multiset(numbers_of(cards, values)))
         shown = pictured(instance, self.settings.pixels, DEFAULT_LOOK, stream.getrandbits(48))
         if turns == 1 and stream.random() < self.settings.recognition:
             return list(self._naming.messages(shown)), names_text(cards)
@@ -94,7 +89,7 @@ class VisionMixture:
 
     def record(self) -> dict[str, Any]:
         """The problems used so far, for `genbench_training.json`."""
-        return self._certificate.record()
+        return record_of(self.used)
 
 
 def _recognition_phrases() -> list[str]:

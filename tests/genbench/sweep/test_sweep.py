@@ -184,7 +184,6 @@ def test_bad_folders_are_refused_in_a_sentence(case, tmp_path, command):
     [
         (["--task", "gp-ood-ruel"], "did you mean 'gp-ood-rule'?"),
         (["--task", TASK, "--samples", 2], "--samples"),
-        (["--task", TASK, "--ray"], "not there yet"),
         (["--task", TASK, "--base", "demo/gp-bas"], "did you mean 'demo/gp-base'?"),
         (["--task", TASK, "--batch-size", "many"], "--batch-size"),
     ],

@@ -28,6 +28,7 @@ from genbench.report.loading import Group, ReportRun
 from genbench.results import Rate, SplitResult
 
 _COLUMNS = 4
+_FEWEST = 10
 _WIDE, _TALL = 1.75, 1.35
 _MEASURES: Mapping[str, Callable[[SplitResult], Rate | None]] = {
     "success": lambda split: split.success_rate,
@@ -46,6 +47,15 @@ def graded(run: ReportRun) -> list[SplitResult]:
     return [run.results.splits["id"], *ordered] if len(found) > 1 else []
 
 
+def _shown(measure: str, split: SplitResult) -> tuple[float, float, float]:
+    """A rate and its interval; no number where a check is of too few, so that its line has a
+    hole."""
+    rate = _MEASURES[measure](split)
+    if rate is None or (measure != "success" and rate.n < _FEWEST):
+        return (math.nan,) * 3
+    return rate.value, *rate.ci95
+
+
 def draw_distance(group: Group, theme: Theme) -> Figure | None:
     """First attempts at every level; None where the task's shift has no levels."""
     if not graded(group.runs[0]):
@@ -53,7 +63,8 @@ def draw_distance(group: Group, theme: Theme) -> Figure | None:
     labels = short_labels([run.label for run in group.runs])
     note = (
         f"First attempts at every level of the shift, level 0 the ID split; {counts(group)}; bands "
-        "are 95% intervals. Perception and success given it: of responses that expose the check."
+        "are 95% intervals. Perception and success given it: of responses that expose the check, "
+        f"left out where fewer than {_FEWEST} do."
     )
     seen = any(split.checks.get("perception") for run in group.runs for split in graded(run))
     colours = dict(zip(_MEASURES, (theme.ood[0], theme.id, theme.control), strict=True))
@@ -79,16 +90,11 @@ def draw_distance(group: Group, theme: Theme) -> Figure | None:
             _TALL,
         )
         for measure in measures:
-            points = [
-                (split.level or 0.0, rate)
-                for split in graded(run)
-                if (rate := _MEASURES[measure](split)) is not None
-            ]
-            levels = [level for level, _ in points]
-            low, high = ([rate.ci95[end] for _, rate in points] for end in (0, 1))
+            levels = [split.level or 0.0 for split in graded(run)]
+            values, low, high = zip(*(_shown(measure, split) for split in graded(run)), strict=True)
             axes.fill_between(levels, low, high, color=colours[measure], alpha=0.16, linewidth=0)
             axes.plot(
-                levels, [rate.value for _, rate in points], _STYLES[measure],
+                levels, values, _STYLES[measure],
                 color=colours[measure], markersize=5.5 - 1.2 * measures.index(measure),
                 linewidth=1.2, clip_on=False, zorder=4,
             )  # fmt: skip

@@ -2,9 +2,10 @@
 machine.
 
 What stands where (`geometry`, `rows`, `plan`) -> what four cameras see of it (`camera`) -> houses
-(`facades`, `houses`), the `ground`, sky and weather (`air`), cars and trees (`things`), signs
-(`lettering`, `signs`) -> pictures (`render`), in a city's own looks or a skin's (`looks`). Beside
-them: a route on its map (`maps`), its steps on a sheet (`sheets`), and the command that draws both.
+(`masonry`, `facades`, `houses`), the `ground`, sky and weather (`air`), cars and trees (`things`),
+signs (`lettering`, `signs`) -> pictures (`render`), in a city's own looks or a skin's (`looks`).
+Beside them: a route on its map (`maps`), its steps on a sheet (`sheets`), and the command that
+draws both.
 """
 
 from __future__ import annotations

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from genbench.task import seeded
 from genbench_tasks.navigation.cities import Point
 from genbench_tasks.navigation.views.camera import Cameras, Floats
-from genbench_tasks.navigation.views.facades import grain, mixed
 from genbench_tasks.navigation.views.geometry import unit
 from genbench_tasks.navigation.views.looks import Colour, Look
+from genbench_tasks.navigation.views.masonry import grain, mixed
 
 ROUND = 1024
 """Columns of a sky, all the way round."""

@@ -9,24 +9,22 @@ from numpy.typing import NDArray
 
 from genbench_tasks.navigation.views.air import air
 from genbench_tasks.navigation.views.camera import Cameras, Floats, Hits, Walls
-from genbench_tasks.navigation.views.facades import (
+from genbench_tasks.navigation.views.facades import LEVELS, TINTS, tiles
+from genbench_tasks.navigation.views.geometry import Building
+from genbench_tasks.navigation.views.looks import Look
+from genbench_tasks.navigation.views.masonry import (
     BLIND,
     CURTAINS,
     DOOR,
     KINDS,
-    LEVELS,
     LIT,
     OTHER,
     PLAIN,
     ROOF,
     SHOP,
     SIZE,
-    TINTS,
     TOP,
-    tiles,
 )
-from genbench_tasks.navigation.views.geometry import Building
-from genbench_tasks.navigation.views.looks import Look
 from genbench_tasks.navigation.views.signs import colours_of
 
 _STEPS = np.array([1.35 * 2**k for k in range(LEVELS - 1)], dtype=np.float32)

@@ -96,7 +96,9 @@ class Plan:
         """The landmarks that an observation at a position lists, the nearest first."""
         marks = {mark.name: mark for mark in self.city.landmarks}
         seen = Streets(self.city, "").observe(self.place(at), 0.0)
-        return [marks[name] for name, _ in seen.landmarks]
+        found = [marks[name] for name, _ in seen.landmarks]
+        # Beside the streets, where nobody walks, the nearest point of one may be far.
+        return [mark for mark in found if math.dist(at, mark.at) < NEAR + 1]
 
     def near(self, at: Point, reach: float) -> NDArray[np.intp]:
         """The streets of which any part is within that distance."""

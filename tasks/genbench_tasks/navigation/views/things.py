@@ -12,9 +12,9 @@ from genbench_tasks.general_points.pictures.raster import UNIT, blend, fill, joi
 from genbench_tasks.navigation.cities import Point
 from genbench_tasks.navigation.views.air import Air, air
 from genbench_tasks.navigation.views.camera import EYE, Cameras, Floats
-from genbench_tasks.navigation.views.facades import grain, mixed
 from genbench_tasks.navigation.views.geometry import unit
 from genbench_tasks.navigation.views.looks import Colour, Look
+from genbench_tasks.navigation.views.masonry import grain, mixed
 from genbench_tasks.navigation.views.plan import Plan
 from genbench_tasks.navigation.views.rows import Thing
 
