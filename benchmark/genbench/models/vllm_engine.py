@@ -247,4 +247,5 @@ class _SharingEngine(Engine):
 
     def close(self) -> None:
         self._engine.shutdown()
+        del self._engine  # at the end of the process it would find its own modules gone
         self._loop.call_soon_threadsafe(self._loop.stop)
