@@ -82,7 +82,12 @@ def _prepare_environment(arguments: Mapping[str, Any]) -> None:
         int(arguments.get(f"{kind}_parallel_size", 1)) > 1
         for kind in ("tensor", "data", "pipeline")
     )
-    if not torch.cuda.is_available() and not several:
+    if torch.cuda.is_available():
+        return
+    if several:
+        # Bound, each process would want cores of its own, and one more.
+        os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
+    else:
         # An engine in a process of its own gains nothing on a CPU, and takes a minute to start.
         os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
 
@@ -242,4 +247,5 @@ class _SharingEngine(Engine):
 
     def close(self) -> None:
         self._engine.shutdown()
+        del self._engine  # at the end of the process it would find its own modules gone
         self._loop.call_soon_threadsafe(self._loop.stop)
