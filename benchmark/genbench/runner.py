@@ -103,8 +103,8 @@ def play(
         report(progress)
     if failures:
         raise IncompleteError(
-            f"{len(failures)} of {len(records)} episodes got no response; the first: {failures[0]}. "
-            "The others are on disk: run the same command again to try these once more"
+            f"{len(failures)} of {len(records)} episodes got no response; the first: "
+            f"{failures[0]}. The others are on disk: run the same command again to try these once more"
         )
     return [record for record in records.values() if record is not None]
 
