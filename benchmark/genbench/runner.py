@@ -104,7 +104,8 @@ def play(
     if failures:
         raise IncompleteError(
             f"{len(failures)} of {len(records)} episodes got no response; the first: "
-            f"{failures[0]}. The others are on disk: run the same command again to try these once more"
+            f"{failures[0]}. The others are on disk: run the same command again to try these "
+            "once more"
         )
     return [record for record in records.values() if record is not None]
 
