@@ -28,6 +28,7 @@ class Recount:
         self._attempts: Counter[tuple[str, int]] = Counter()
         self._episodes: Counter[str] = Counter()
         self._steps: Counter[str] = Counter()
+        self._walks: set[str] = set()  # splits with an episode of many steps
 
     def add(self, episode: EpisodeRecord) -> None:
         """Count an episode in."""
@@ -37,6 +38,8 @@ class Recount:
             if turn.attempt == 1:
                 self._steps[split] += 1
                 self._outcomes[split, turn.verdict.outcome] += 1
+        if turns[-1].step > 0:
+            self._walks.add(split)
         if episode.solved:
             self._attempts[split, max(turn.attempt for turn in turns)] += 1
 
@@ -68,8 +71,15 @@ class Recount:
                 )
                 yield f"splits.{name}.{place}.value", rate.value, solved / episodes
             if split.steps is not None:
-                right = self._outcomes[name, CORRECT] / self._steps[name]
-                yield f"splits.{name}.steps.accuracy.value", split.steps.accuracy.value, right
+                accuracy = split.steps.accuracy
+                asked = self._steps[name]
+                if name in self._walks:
+                    # A step at which nothing is right (a walker off its route) is in no rate, and
+                    # which these are only the task knows.
+                    yield f"splits.{name}.steps.accuracy.n", accuracy.n, min(accuracy.n, asked)
+                    asked = accuracy.n
+                right = self._outcomes[name, CORRECT] / asked
+                yield f"splits.{name}.steps.accuracy.value", accuracy.value, right
             yield from self._split_outcomes(name, split)
 
     def _split_outcomes(self, name: str, split: SplitResult) -> Iterator[tuple[str, float, float]]:

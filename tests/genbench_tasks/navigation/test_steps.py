@@ -107,6 +107,23 @@ def test_results_that_do_not_fit_the_steps_are_refused(memoriser):
         recount.check(changed, memoriser.folder)
 
 
+def test_results_of_walkers_that_leave_their_routes_fit_their_episodes(tmp_path):
+    free = genbench.load_task("virl-ood-rule", protocol="free", limit=5)
+    genbench.run("agent:random", free, output=tmp_path)
+    run = load_run(next(tmp_path.glob("*/*/*")))
+    assert any(
+        turn.verdict.outcome == "off_route" for episode in run.episodes for turn in episode.turns
+    )
+    recount = Recount()
+    for episode in run.episodes:
+        recount.add(episode)
+    recount.check(run.results, run.folder)
+    changed = run.results.model_copy(deep=True)
+    changed.splits["id"].steps.accuracy.n = 10_000
+    with pytest.raises(StoreError, match=r"splits\.id\.steps\.accuracy\.n"):
+        recount.check(changed, run.folder)
+
+
 def test_results_without_steps_are_those_of_schema_version_2(memoriser, tmp_path):
     raw = memoriser.results.model_dump(mode="json")
     for part in ("splits", "generalization"):
