@@ -284,11 +284,12 @@ def _print(found: dict[str, Any]) -> None:
     )
     typer.echo(found["summary"])
     typer.echo(f"fingerprint {found['fingerprint'][:16]}; cluster: {found['cluster']}\n")
-    typer.echo(f"{'split':<14}{'role':<9}{'rule':<16}{'n':>6}{'clusters':>10}{'chance':>9}")
+    width = 2 + max(12, *map(len, found["splits"]))
+    typer.echo(f"{'split':<{width}}{'role':<9}{'rule':<16}{'n':>6}{'clusters':>10}{'chance':>9}")
     for name, split in found["splits"].items():
         chance = "unknown" if split["chance"] is None else f"{100 * split['chance']:.2f}%"
         typer.echo(
-            f"{name:<14}{split['role']:<9}{split['rule'] or '':<16}{split['n']:>6}"
+            f"{name:<{width}}{split['role']:<9}{split['rule'] or '':<16}{split['n']:>6}"
             f"{split['clusters']:>10}{chance:>9}"
         )
     detectable = found["minimum_detectable_gap"]

@@ -35,6 +35,16 @@ _LISTED_VALUES = 5
 _LONGEST_NAME = 1.2
 _ROW, _OVER, _BELOW = 0.22, 0.26, 0.26
 _WIDEST = 9.0
+_RULED = (
+    "How the rule's symbols were read",
+    "Values that first responses on the OOD splits gave the symbols whose value depends on the "
+    "rule: shares of each row in percent, n readings. Outlined: the value under the stated rule.",
+)
+_UNRULED = (
+    "What each symbol was taken for",
+    "What first responses on the OOD splits took each symbol for: shares of each row in percent, n "
+    "readings. Outlined: the right one.",
+)
 
 
 @dataclass(frozen=True)
@@ -63,16 +73,13 @@ def draw_readings(group: Group, theme: Theme) -> Figure | None:
     block = left + wide + right + 0.25
     across = max(1, min(len(matrices), int(_WIDEST / block)))
     tallest = max(len(matrix) for _, matrix in matrices) * _ROW
-    note = (
-        "Values that first responses on the OOD splits gave the symbols whose value depends on the "
-        "rule: shares of each row in percent, n readings. Outlined: the value under the stated "
-        "rule."
-    )
+    ruled = any(run.results.splits[ood].rule for run in group.runs for ood in group.ood_splits)
+    heading, note = _RULED if ruled else _UNRULED
     width = max(across * block + 0.1, 5.2)
     step = _OVER + tallest + _BELOW
     height = title_height(note, width) + math.ceil(len(matrices) / across) * step
     figure = new_figure(width, height)
-    used = title(figure, "How the rule's symbols were read", note, theme)
+    used = title(figure, heading, note, theme)
     for index, (name, matrix) in enumerate(matrices):
         line, column = divmod(index, across)
         tall = _ROW * len(matrix)
@@ -88,14 +95,19 @@ def _matrices(group: Group) -> list[tuple[str, list[_Row]]]:
     found = []
     for run, label in zip(group.runs, short_labels([run.label for run in group.runs]), strict=True):
         for ood in group.ood_splits:
+            readings = run.results.splits[ood].readings
             rows = [
                 _Row(
-                    fitted(f"{clean(symbol)} = {clean(stated)}", _LONGEST_NAME, SMALL),
+                    fitted(
+                        clean(symbol if symbol == stated else f"{symbol} = {stated}"),
+                        _LONGEST_NAME,
+                        SMALL,
+                    ),
                     stated,
                     given,
                 )
-                for symbol, by_value in run.results.splits[ood].readings.items()
-                for stated, given in by_value.items()
+                for symbol in sorted(readings, key=_numeric)
+                for stated, given in readings[symbol].items()
             ]
             if rows:
                 name = label if len(group.ood_splits) == 1 else f"{label}, {clean(ood)}"
