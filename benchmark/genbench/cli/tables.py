@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -94,7 +95,7 @@ def print_results(
     if results.settings["samples"] > 1:
         console.print()
         console.print(_samples(results))
-    if _not_all_seen(results):
+    if _perception_tells(results):
         console.print()
         for table in _fitting(console, [_checks(results)], _checks_in_two(results)):
             console.print(table)
@@ -201,10 +202,11 @@ def _attempts_down(results: Results) -> Table:
     return table
 
 
-def _not_all_seen(results: Results) -> bool:
-    """Whether perception tells something: some first response did not see the problem."""
+def _perception_tells(results: Results) -> bool:
+    """Whether some first response did not see the problem, or all were shown images."""
     seen = [split.checks.get("perception") for split in results.splits.values()]
-    return any(found is not None and found.value < 1 for found in seen)
+    most = 1.0 if not _images(results) else math.inf
+    return any(found is not None and found.value < most for found in seen)
 
 
 def _checks(results: Results) -> Table:
@@ -275,7 +277,7 @@ def _print_generalization(
     rows = [("gap (id - " + name + ")", difference(found.gap))]
     if viter > 1:
         rows.append((f"gap within {viter} attempts", difference(found.gap_at_viter)))
-    if _not_all_seen(results) and found.perception_gap:
+    if _perception_tells(results) and found.perception_gap:
         rows.append(("gap of perception", difference(found.perception_gap)))
         rows.append(
             (

@@ -51,6 +51,9 @@ def checked_picture(settings: Mapping[str, Any], split: SplitSpec | None) -> tup
         if key in own:
             raise TaskError(f"{where}: {key} is a setting of the task, not of one split")
     merged = {**settings, **own}
+    for key in _OF_THE_TASK:
+        if merged.get(key) is not None and merged.get("source") != "virl":
+            raise TaskError(f"{where}: {key} is for real streets (source: virl); these are drawn")
     pixels, skin = merged.get("pixels", DEFAULT_PIXELS), merged.get("skin")
     if type(pixels) is not int or not views.SMALLEST <= pixels <= views.LARGEST:
         raise TaskError(
@@ -67,7 +70,7 @@ def checked_picture(settings: Mapping[str, Any], split: SplitSpec | None) -> tup
         appearance_of(skin)
     except TaskError as error:
         raise TaskError(
-            f"{where}: skin: {error} `{ANY_SKIN}` is one of the named skins for every route"
+            f"{where}: skin: {error}; or `{ANY_SKIN}`, one of the named skins for every route"
         ) from None
     return pixels, skin
 

@@ -140,3 +140,10 @@ def test_lm_eval_gives_the_same_texts(runs, tmp_path):
     assert len(ours) == 2 * HANDS
     for column in ("instance_id", "response"):
         assert list(ours[column]) == list(theirs[column])
+
+
+def test_what_it_was_shown_is_in_the_table_where_it_saw_all(command, tmp_path):
+    arguments = ["--limit", 3, "--verify-iters", 1, "--output", tmp_path]
+    done = command("run", "--model", "demo/gp-vl-base", "--task", "gp-vl-ood-rule", *arguments)
+    assert "success where seen" in done.stdout
+    assert "gap of perception" in done.stdout
