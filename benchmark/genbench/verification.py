@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from dataclasses import replace as replaced
 from pathlib import Path
 from typing import Any
@@ -370,7 +370,7 @@ def _text_faults(stored: EpisodeRecord, again: EpisodeRecord) -> Iterator[str]:
         here = replaced(again.turns[number].response, logprob=None, origin=None)
         if there != here:
             found = differences(
-                vars(there), vars(here), f"turn {number + 1}", ("stored", "played again")
+                asdict(there), asdict(here), f"turn {number + 1}", ("stored", "played again")
             )
             yield f"regenerated: episode {stored.key}, {'; '.join(found)}"
             return
