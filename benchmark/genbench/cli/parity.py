@@ -7,7 +7,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from genbench.cli.options import TaskSet
+from genbench.cli.options import (
+    BatchSize,
+    ChatTemplate,
+    Device,
+    Feedback,
+    Limit,
+    MaxNewTokens,
+    Prompt,
+    Protocol,
+    Stop,
+    System,
+    TaskSet,
+    VerifyIters,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,23 +43,21 @@ def parity(
         list[str] | None,
         typer.Option(help="BACKEND:k=v,k=v for one of them; may be repeated."),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N.")] = "auto",
+    device: Device = "auto",
     dtype: Annotated[
         str, typer.Option(help="float32, bfloat16, float16, auto; half precision seldom agrees.")
     ] = "float32",
-    batch_size: Annotated[str, typer.Option(help="Prompts a batch, or auto.")] = "auto",
-    verify_iters: Annotated[
-        int | None, typer.Option(help="Attempts an instance (VIter); the task's by default.")
-    ] = None,
-    protocol: Annotated[str | None, typer.Option(help="paired or paper.")] = None,
-    prompt: Annotated[str | None, typer.Option(help="The prompt variant.")] = None,
-    feedback: Annotated[str | None, typer.Option(help="none, outcome or detail.")] = None,
+    batch_size: BatchSize = "auto",
+    verify_iters: VerifyIters = None,
+    protocol: Protocol = None,
+    prompt: Prompt = None,
+    feedback: Feedback = None,
     assign: TaskSet = None,
-    system: Annotated[str | None, typer.Option(help="A system message.")] = None,
-    chat_template: Annotated[str, typer.Option(help="auto, on or off.")] = "auto",
-    max_new_tokens: Annotated[int | None, typer.Option(help="Tokens a response.")] = None,
-    stop: Annotated[list[str] | None, typer.Option(help="A stop string; may be repeated.")] = None,
-    limit: Annotated[int | None, typer.Option(help="The first N pairs of each split.")] = None,
+    system: System = None,
+    chat_template: ChatTemplate = "auto",
+    max_new_tokens: MaxNewTokens = None,
+    stop: Stop = None,
+    limit: Limit = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Play a task greedily through several backends and compare prompts, token ids, answers and

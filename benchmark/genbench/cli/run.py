@@ -9,7 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from genbench.cli.options import TaskSet
+from genbench.cli.options import (
+    BatchSize,
+    ChatTemplate,
+    Device,
+    Feedback,
+    Limit,
+    MaxNewTokens,
+    Prompt,
+    Protocol,
+    Stop,
+    System,
+    TaskSet,
+    VerifyIters,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,30 +93,28 @@ def run(
         str | None, typer.Option(help="hf, vllm, lm-eval:NAME, api, or an installed one.")
     ] = None,
     model_args: Annotated[str | None, typer.Option(help="k=v,k=v for the backend.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N.")] = "auto",
+    device: Device = "auto",
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16.")] = "auto",
-    batch_size: Annotated[str, typer.Option(help="Prompts a batch, or auto.")] = "auto",
-    verify_iters: Annotated[
-        int | None, typer.Option(help="Attempts an instance (VIter); the task's by default.")
-    ] = None,
-    protocol: Annotated[str | None, typer.Option(help="paired or paper.")] = None,
-    prompt: Annotated[str | None, typer.Option(help="The prompt variant.")] = None,
-    feedback: Annotated[str | None, typer.Option(help="none, outcome or detail.")] = None,
+    batch_size: BatchSize = "auto",
+    verify_iters: VerifyIters = None,
+    protocol: Protocol = None,
+    prompt: Prompt = None,
+    feedback: Feedback = None,
     assign: TaskSet = None,
-    system: Annotated[str | None, typer.Option(help="A system message.")] = None,
-    chat_template: Annotated[str, typer.Option(help="auto, on or off.")] = "auto",
+    system: System = None,
+    chat_template: ChatTemplate = "auto",
     samples: Annotated[int, typer.Option(help="Responses an instance.")] = 1,
     temperature: Annotated[float, typer.Option(help="0 is greedy.")] = 0.0,
     top_p: Annotated[float, typer.Option(help="Nucleus sampling.")] = 1.0,
-    max_new_tokens: Annotated[int | None, typer.Option(help="Tokens a response.")] = None,
-    stop: Annotated[list[str] | None, typer.Option(help="A stop string; may be repeated.")] = None,
+    max_new_tokens: MaxNewTokens = None,
+    stop: Stop = None,
     thinking: Annotated[
         str, typer.Option(help="strip or keep <think> blocks before verification.")
     ] = "strip",
     thinking_budget: Annotated[
         int | None, typer.Option(help="Tokens after which a thinking block is closed.")
     ] = None,
-    limit: Annotated[int | None, typer.Option(help="The first N pairs of each split.")] = None,
+    limit: Limit = None,
     seed: Annotated[int, typer.Option(help="The seed of sampling.")] = 0,
     output: Annotated[str, typer.Option(help="Where run folders go.")] = "runs",
     no_resume: Annotated[bool, typer.Option("--no-resume", help="Start anew.")] = False,
