@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from genbench.cli.options import TaskSet
+from genbench.cli.options import Prompt, Protocol, TaskSet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,8 +21,6 @@ tasks_app = typer.Typer(
 _CHECKED = 25
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _Name = Annotated[str, typer.Argument(help="A task's name, or a task file (.yaml).")]
-_Protocol = Annotated[str | None, typer.Option(help="How the splits are drawn (paired, paper).")]
-_Prompt = Annotated[str | None, typer.Option(help="The prompt variant.")]
 
 
 @tasks_app.command("list")
@@ -40,8 +38,8 @@ def list_tasks(as_json: _Json = False) -> None:
 @tasks_app.command("show")
 def show(
     name: _Name,
-    protocol: _Protocol = None,
-    prompt: _Prompt = None,
+    protocol: Protocol = None,
+    prompt: Prompt = None,
     assign: TaskSet = None,
     split: Annotated[str | None, typer.Option(help="Show samples of this split alone.")] = None,
     n: Annotated[int, typer.Option("--n", min=0, help="Sample prompts a split.")] = 1,
@@ -106,8 +104,8 @@ def export(
     format_name: Annotated[
         str, typer.Option("--format", help="jsonl, parquet or lm-eval.")
     ] = "jsonl",
-    protocol: _Protocol = None,
-    prompt: _Prompt = None,
+    protocol: Protocol = None,
+    prompt: Prompt = None,
     assign: TaskSet = None,
     split: Annotated[
         list[str] | None, typer.Option(help="A split; may be repeated. All by default.")

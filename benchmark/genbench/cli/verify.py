@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from genbench.cli.options import TaskSet
+from genbench.cli.options import Protocol, TaskSet
 
 if TYPE_CHECKING:
     from genbench.verification import Verification
@@ -113,7 +113,7 @@ def import_command(
         str | None,
         typer.Option(help="The name of the model that made them; the file's by default."),
     ] = None,
-    protocol: Annotated[str | None, typer.Option(help="paired or paper.")] = None,
+    protocol: Protocol = None,
     prompt: Annotated[str | None, typer.Option(help="The prompt variant that was asked.")] = None,
     assign: TaskSet = None,
     verify_iters: Annotated[
