@@ -16,9 +16,10 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from suite.engine import Bare
 from suite.measuring import Spent, median, progress, ratio, spent, take_turns
 from suite.records import Record, Recorder, Table, need
-from suite.ways import SHAPES, Bare, Genbench, Inspect, Work, agreement, quietly, random_checkpoint
+from suite.ways import SHAPES, Genbench, Inspect, Work, agreement, quietly, random_checkpoint
 
 from genbench.process import let_idle_threads_sleep
 
@@ -32,8 +33,10 @@ def compare(million: int, pairs: int | None, repeats: int, new_tokens: int, reco
         work = Work(folder, pairs or shape.pairs, shape.batch, new_tokens)
         ours, theirs = Genbench(work), Inspect(work)
         ways: dict[str, Callable[[], list[str]]] = {
-            "genbench run": ours, "inspect_ai.eval": theirs, "generate": Bare(work, ours.prompts),
-        }  # fmt: skip
+            "genbench run": ours,
+            "inspect_ai.eval": theirs,
+            "generate": Bare(folder, ours.prompts, shape.batch, new_tokens),
+        }
         texts = {name: way() for name, way in ways.items()}  # also warms up
         timed: dict[str, Callable[[], Spent]] = {
             name: lambda way=way: spent(way)  # type: ignore[misc]

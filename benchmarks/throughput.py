@@ -20,9 +20,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from suite.commands import demo_checkpoint, export_pack, genbench_run, lm_eval_run
+from suite.engine import Bare
 from suite.measuring import Spent, child, median, progress, ratio, spent, take_turns
 from suite.records import Record, Recorder, Table
-from suite.ways import SHAPES, Bare, Genbench, LmEval, Work, agreement, quietly, random_checkpoint
+from suite.ways import SHAPES, Genbench, LmEval, Work, agreement, quietly, random_checkpoint
 
 from genbench.process import let_idle_threads_sleep
 
@@ -42,15 +43,15 @@ def compare(million: int, pairs: int | None, repeats: int, new_tokens: int, reco
         parameters = f"{random_checkpoint(folder, shape) / 1e6:.1f} M"
         work = Work(folder, pairs or shape.pairs, shape.batch, new_tokens)
         ours = Genbench(work)
-        bare = Bare(work, ours.prompts)
+        bare = Bare(folder, ours.prompts, shape.batch, new_tokens)
         count = len(ours.prompts)
         batches = sorted({min(size, count) for size in shape.batches})
-        engines = {f"generate, {size}": (bare.in_batches(size), size, count) for size in batches}
+        engines = {f"generate, {size}": (bare.asked(size), size, count) for size in batches}
         ways: dict[str, tuple[Callable[[], list[str]], int, int]] = {
             "genbench run": (ours, shape.batch, count),
             **engines,
             "lm-eval's generation": (LmEval(work, ours.prompts), shape.batch, count),
-            "generate, one by one": (bare.one_by_one(_ALONE), 1, min(_ALONE, count)),
+            "generate, one by one": (bare.asked(1, _ALONE), 1, min(_ALONE, count)),
         }
         texts = {}
         for name, (way, _, _) in ways.items():  # also warms up

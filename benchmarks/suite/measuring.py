@@ -75,9 +75,7 @@ def ratio(
     above: Sequence[Spent], below: Sequence[Spent], what: str = "wall", scale: float = 1.0
 ) -> Ratio:
     """`above` over `below` turn by turn, times `scale`."""
-    found = [
-        scale * getattr(a, what) / getattr(b, what) for a, b in zip(above, below, strict=True)
-    ]
+    found = [scale * getattr(a, what) / getattr(b, what) for a, b in zip(above, below, strict=True)]
     return Ratio(statistics.median(found), min(found), max(found))
 
 

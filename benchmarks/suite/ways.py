@@ -1,7 +1,7 @@
 """Ways to answer the same prompts with one checkpoint, each loaded before it is measured.
 
-All are greedy, float32, one thread, on a CPU: a whole genbench run, transformers' `generate` with
-tokenizing and decoding, lm-eval's `generate_until`, and a whole evaluation of Inspect.
+All are greedy, float32, one thread, on a CPU: a whole genbench run, lm-eval's `generate_until`, and
+a whole evaluation of Inspect; `suite.engine` has transformers' own `generate`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -144,50 +144,6 @@ class Genbench:
             return [one.turns[0].response.text for one in evaluation.folder.episodes()]
 
 
-class Bare:
-    """transformers' `generate`, batch by batch."""
-
-    def __init__(self, work: Work, prompts: list[str]) -> None:
-        import torch
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-
-        self._work, self._prompts = work, prompts
-        self._tokenizer = AutoTokenizer.from_pretrained(work.checkpoint, padding_side="left")
-        self._model = AutoModelForCausalLM.from_pretrained(work.checkpoint, dtype=torch.float32)
-        self._model.eval()
-
-    def in_batches(self, size: int) -> Bare:
-        """The same engine, asked in batches of another size."""
-        other = object.__new__(Bare)
-        other.__dict__ |= self.__dict__ | {"_work": replace(self._work, batch=size)}
-        return other
-
-    def one_by_one(self, number: int) -> Bare:
-        """The same engine, asked the first so many prompts, each alone."""
-        other = self.in_batches(1)
-        other._prompts = self._prompts[:number]
-        return other
-
-    def __call__(self) -> list[str]:
-        import torch
-
-        texts = []
-        for start in range(0, len(self._prompts), self._work.batch):
-            inputs = self._tokenizer(
-                self._prompts[start : start + self._work.batch],
-                return_tensors="pt", padding=True, add_special_tokens=False,
-            )  # fmt: skip
-            inputs.pop("token_type_ids", None)
-            with torch.inference_mode():
-                ids = self._model.generate(
-                    **inputs, max_new_tokens=self._work.new_tokens, do_sample=False,
-                    pad_token_id=self._tokenizer.pad_token_id,
-                )  # fmt: skip
-            found = ids[:, inputs["input_ids"].shape[1] :]
-            texts += self._tokenizer.batch_decode(found, skip_special_tokens=True)
-        return texts
-
-
 class LmEval:
     """lm-eval's own `hf` model; its generation alone, without its tasks."""
 
@@ -220,6 +176,7 @@ class Inspect:
 
     def __init__(self, work: Work) -> None:
         from inspect_ai.model import get_model
+
         from suite.inspect_task import gp_ood_rule
 
         self._work = work
