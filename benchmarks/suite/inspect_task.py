@@ -18,7 +18,7 @@ import genbench
 TASK = "gp-ood-rule"
 
 
-@task
+@task  # type: ignore[untyped-decorator,unused-ignore]  # Inspect may not be installed
 def gp_ood_rule(pairs: int | None = None) -> Task:
     """The samples of the first so many pairs."""
     asked = genbench.load_task(TASK, limit=pairs)
@@ -26,7 +26,7 @@ def gp_ood_rule(pairs: int | None = None) -> Task:
         instance.id: instance for split in asked.splits.values() for instance in split.instances()
     }
 
-    @scorer(metrics=[accuracy()])
+    @scorer(metrics=[accuracy()])  # type: ignore[untyped-decorator,unused-ignore]
     def verdict() -> Scorer:
         async def score(state: TaskState, target: Target) -> Score:
             found = asked.verify(instances[str(state.sample_id)], state.output.completion)

@@ -68,7 +68,7 @@ def take_turns(
 
 def median(values: Sequence[Spent], what: str = "wall") -> float:
     """The median of `wall`, `cpu` or `peak`."""
-    return statistics.median(getattr(one, what) for one in values)
+    return float(statistics.median(getattr(one, what) for one in values))
 
 
 def ratio(
