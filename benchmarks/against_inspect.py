@@ -39,8 +39,9 @@ def compare(million: int, pairs: int | None, repeats: int, new_tokens: int, reco
         }
         texts = {name: way() for name, way in ways.items()}  # also warms up
         timed: dict[str, Callable[[], Spent]] = {
-            name: lambda way=way: spent(way)  # type: ignore[misc]
-            for name, way in ways.items()
+            "genbench run": lambda: spent(ours.run),
+            "inspect_ai.eval": lambda: spent(theirs.run),
+            "generate": lambda: spent(ways["generate"]),
         }
         found = take_turns(timed, repeats, lambda text: progress(text and f"{parameters}, {text}"))
     count, run_costs = len(ours.prompts), found["genbench run"]

@@ -61,7 +61,7 @@ def compare(million: int, pairs: int | None, repeats: int, new_tokens: int, reco
 
         def run() -> Spent:
             ours.inside.seconds = 0.0
-            cost = spent(ours)
+            cost = spent(ours.run)
             shares.append((cost.wall, ours.inside.seconds))
             return cost
 

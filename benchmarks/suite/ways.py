@@ -121,11 +121,12 @@ class Genbench:
         self._work = work
         self._options = LoadOptions(device="cpu", batch_size=work.batch)
         self.task = genbench.load_task(TASK, limit=work.pairs)
-        with tempfile.TemporaryDirectory() as output:
-            evaluation, backend = self._prepared(output)
-            self._model = backend.load(evaluation.identity, self._options)
-            wanted = list(first_requests(self.task, evaluation.settings))
-            self.prompts = [str((self._model.rendered(one) or {})["text"]) for one in wanted]
+        self._place = tempfile.TemporaryDirectory()  # removed with this object
+        evaluation, backend = self._prepared(self._place.name)
+        self._folder = evaluation.folder
+        self._model = backend.load(evaluation.identity, self._options)
+        wanted = list(first_requests(self.task, evaluation.settings))
+        self.prompts = [str((self._model.rendered(one) or {})["text"]) for one in wanted]
         self.inside = Clock()
         engine: Any = self._model
         engine._model.generate = self.inside.around(engine._model.generate)
@@ -137,11 +138,15 @@ class Genbench:
             max_new_tokens=work.new_tokens,
         )  # fmt: skip
 
+    def run(self) -> None:
+        """A run in a folder of its own."""
+        evaluation, _ = self._prepared(tempfile.mkdtemp(dir=self._place.name))
+        execute(evaluation, lambda options: self._model, self._options)
+        self._folder = evaluation.folder
+
     def __call__(self) -> list[str]:
-        with tempfile.TemporaryDirectory() as output:
-            evaluation, _ = self._prepared(output)
-            execute(evaluation, lambda options: self._model, self._options)
-            return [one.turns[0].response.text for one in evaluation.folder.episodes()]
+        self.run()
+        return [one.turns[0].response.text for one in self._folder.episodes()]
 
 
 class LmEval:
@@ -185,22 +190,28 @@ class Inspect:
             dtype="float32", do_sample=False,
         )  # fmt: skip
         self._task = gp_ood_rule(work.pairs)
+        self._logs = tempfile.TemporaryDirectory()  # removed with this object
+        self._log: Any = None
         provider: Any = self._model.api
         self.rendered = [provider.hf_chat(list(one.input), []) for one in self._task.dataset]
 
-    def __call__(self) -> list[str]:
+    def run(self) -> None:
+        """An evaluation with its log."""
         from inspect_ai import eval as evaluate
 
-        with tempfile.TemporaryDirectory() as logs:
-            (log,) = evaluate(
-                self._task, model=self._model, log_dir=logs, display="none",
-                max_tokens=self._work.new_tokens,
-                max_connections=self._work.batch,  # the provider's batch size
-                max_samples=self._work.batch,
-            )  # fmt: skip
-            if log.status != "success" or log.samples is None:
-                raise SystemExit(f"Inspect's evaluation ended with {log.status}: {log.error}")
-            texts = {str(one.id): one.output.completion for one in log.samples}
+        (log,) = evaluate(
+            self._task, model=self._model, log_dir=self._logs.name, display="none",
+            max_tokens=self._work.new_tokens,
+            max_connections=self._work.batch,  # the provider's batch size
+            max_samples=self._work.batch,
+        )  # fmt: skip
+        if log.status != "success":
+            raise SystemExit(f"Inspect's evaluation ended with {log.status}: {log.error}")
+        self._log = log
+
+    def __call__(self) -> list[str]:
+        self.run()
+        texts = {str(one.id): one.output.completion for one in self._log.samples}
         return [texts[str(one.id)] for one in self._task.dataset]
 
 
