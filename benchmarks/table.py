@@ -35,7 +35,7 @@ PLAN: Mapping[str, tuple[str, Sequence[str], Sequence[str]]] = {
     "many_episodes": ("many_episodes.py", (), ("100000",)),
     "many_attempts": (
         "many_episodes.py", ("100000", "--shape", "run", "--verify-iters", "5"),
-        ("10440", "--shape", "run", "--verify-iters", "5"),
+        ("100000", "--shape", "run", "--verify-iters", "5"),
     ),
 }  # fmt: skip
 _MODULES = {"against_inspect": "inspect_ai", "against_reasoning_gym": "reasoning_gym"}
@@ -67,8 +67,9 @@ def section(record: Record) -> str:
     versions = ", ".join(
         f"{name} {version}" for name, version in record.versions.items() if name != "python"
     )
+    load = "" if record.load is None else f", load {record.load:g} at the start"
     about = (
-        f"`{record.command}` ({record.date}, {_duration(record.seconds)}; "
+        f"`{record.command}` ({record.date}, {_duration(record.seconds)}{load}; "
         f"Python {record.versions.get('python', '?')}, {versions})"
     )
     return "\n\n".join([about, *(table.markdown() for table in record.tables)])

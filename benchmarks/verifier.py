@@ -90,15 +90,15 @@ def rate(pairs: Pairs, seconds: float) -> float:
     return best
 
 
-def worst_ms(instance: Instance, texts: Sequence[str]) -> tuple[float, str]:
-    """The milliseconds of the slowest text, each the best of three, and how that text begins."""
+def worst_ms(instance: Instance, texts: Sequence[str]) -> float:
+    """The milliseconds of the slowest text, each the best of three."""
 
     def once(text: str) -> float:
         start = time.process_time()
         ENVIRONMENT.verify(instance, text)
         return time.process_time() - start
 
-    return max((min(once(text) for _ in range(3)) * 1_000, text[:24]) for text in texts)
+    return max(min(once(text) for _ in range(3)) * 1_000 for text in texts)
 
 
 def main() -> None:
@@ -138,9 +138,9 @@ def main() -> None:
         "verdicts/s on the slowest kind of typical responses", f">= {TARGET_RATE:,}",
         f"{slowest[2]:,.0f} ({slowest[0]})", slowest[2] >= TARGET_RATE,
     )  # fmt: skip
-    worst, text = worst_ms(right[0][0], HOSTILE)
+    worst = worst_ms(right[0][0], HOSTILE)
     record.aim(
-        f"the slowest of {len(HOSTILE)} hostile texts of up to a megabyte (`{text[:12]}`...)",
+        f"the slowest of {len(HOSTILE)} hostile texts of up to a megabyte",
         f"<= {TARGET_MS} ms", f"{worst:.1f} ms", worst <= TARGET_MS,
     )  # fmt: skip
     recorder.save(given.json)

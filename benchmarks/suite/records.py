@@ -66,7 +66,8 @@ class Table:
     def markdown(self) -> str:
         """The table for a page."""
         rule = ["---:" if form else "---" for form in self.forms]
-        lines = [list(self.columns), rule, *self.cells()]
+        rows = [[cell.replace("|", "\\|") for cell in row] for row in self.cells()]
+        lines = [list(self.columns), rule, *rows]
         text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
         return "\n\n".join(part for part in (f"**{self.title}**", text, self.note) if part)
 
@@ -90,6 +91,7 @@ class Record:
     machine: dict[str, Any]
     versions: dict[str, str]
     seconds: float = 0.0
+    load: float | None = None  # processes that wanted a core when it began, by the last minute
     tables: list[Table] = field(default_factory=list)
     targets: list[Target] = field(default_factory=list)
 
@@ -128,6 +130,7 @@ class Recorder:
             date=datetime.now(UTC).date().isoformat(),
             machine=machine(),
             versions=versions(),
+            load=round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
         )
 
     def save(self, path: Path | None) -> None:
