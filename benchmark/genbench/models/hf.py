@@ -43,6 +43,7 @@ from genbench.thinking import CLOSE
 
 _BATCH = {"cpu": 128, "cuda": 256, "mps": 64, "xpu": 64}
 _BATCH_WITH_IMAGES = {"cpu": 16, "cuda": 32, "mps": 16, "xpu": 16}
+_KEPT_PROMPTS = 4096
 
 
 class HFBackend(FolderBackend):
@@ -88,6 +89,8 @@ class HFModel(BatchedModel):
         )
         self._budget = self._thinking(options.thinking_budget)
         self._halvings: list[int] = []
+        #: first prompts from their check until they are asked, as far as bounded memory holds them
+        self._checked: dict[tuple[str, int], Prompt] = {}
 
     def _thinking(self, tokens: int | None) -> ThinkingBudget | None:
         if tokens is None:
@@ -98,6 +101,7 @@ class HFModel(BatchedModel):
     # -- requests -------------------------------------------------------------------------------
 
     def start(self, task: Task) -> None:
+        self._checked.clear()
         self._prompts.start()
 
     def submit(self, requests: Sequence[Request]) -> None:
@@ -110,6 +114,8 @@ class HFModel(BatchedModel):
     def _check(self, request: Request) -> None:
         """Raise ModelError where a first prompt cannot be answered at full length."""
         prompt = self._prompt(request)
+        if len(self._checked) < _KEPT_PROMPTS:
+            self._checked[request.episode, request.turn] = prompt
         size = self._prompts.length(prompt)
         if self._context is not None and size + request.max_new_tokens > self._context:
             images = f" (with those of its images: {len(prompt.images)})" if prompt.images else ""
@@ -120,6 +126,9 @@ class HFModel(BatchedModel):
             )
 
     def _prompt(self, request: Request) -> Prompt:
+        found = self._checked.get((request.episode, request.turn))
+        if found is not None and found.request is request:
+            return found
         prompt = self._prompts.prompt(request)
         check_vocabulary(prompt.ids, vocabulary(self._model))
         return prompt
@@ -132,6 +141,8 @@ class HFModel(BatchedModel):
 
     def generate(self, batch: Sequence[Request]) -> Sequence[Response]:
         prompts = [self._prompt(request) for request in batch]
+        for request in batch:
+            self._checked.pop((request.episode, request.turn), None)
         # Some processors take no batch in which some prompts have images and others have none.
         shown = [place for place, prompt in enumerate(prompts) if prompt.images]
         plain = [place for place, prompt in enumerate(prompts) if not prompt.images]
