@@ -3,8 +3,9 @@
     python benchmarks/look_ahead.py [--model demo/gp-vl-base] [--task gp-vl-ood-rule] [--limit 50]
                                     [--repeats 3]
 
-Whole runs of one attempt each, with it and without, in turns; seconds by the clock, with one thread
-of torch, so that a second core is needed to see anything. Pictures are drawn and decoded anew in each run.
+Whole runs of one attempt each, with it and without, in turns; seconds by the clock, with one
+thread of torch, so that a second core is needed to see anything. Pictures are drawn and decoded
+anew in each run.
 """
 
 from __future__ import annotations
