@@ -83,7 +83,8 @@ def at_work(head):
 
 
 def turns(output):
-    return sum(path.read_bytes().count(b"\n") for path in output.glob("shards/*/*/*/journal.jsonl"))
+    journals = output.glob("runs/*/*/*/shards/*/journal.jsonl")
+    return sum(path.read_bytes().count(b"\n") for path in journals)
 
 
 def test_two_workers_of_a_cluster_make_the_files_of_one_process(
