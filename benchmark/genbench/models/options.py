@@ -41,6 +41,17 @@ def resolve_device(name: str) -> str:
     return name
 
 
+def check_on_cpu(device: str) -> None:
+    """Raise UsageError for several processes on another device than the CPU."""
+    found = resolve_device(device)
+    if found != "cpu":
+        raise UsageError(
+            f"--workers: the processes would share {found}, each with a copy of the model, and "
+            "none be faster; leave it out, or play on the CPU with --device cpu. Several GPUs are "
+            "given a share each with --shard i/n and --device, or by `genbench sweep --ray`"
+        )
+
+
 def resolve_dtype(name: str, device: str) -> str:
     """`auto` -> float32 on a CPU (exact whatever the batch), bfloat16 elsewhere."""
     if name not in DTYPES:

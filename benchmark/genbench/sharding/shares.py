@@ -41,6 +41,10 @@ class SharedRun:
     options: LoadOptions
     shards: tuple[Shard, ...] = ()
 
+    def name_of(self, shard: Shard) -> str:
+        """The name of a shard's job."""
+        return f"{self.title}, shard {shard}"
+
     def prepared(self) -> tuple[Evaluation, Loader]:
         """In the process that plays it. Raises GenbenchError."""
         evaluation, found = prepare(
@@ -55,6 +59,16 @@ class SharedRun:
                 "this node"
             )
         return evaluation, Loader(found, evaluation.identity)
+
+
+@dataclass(frozen=True)
+class ShareFault:
+    """What went wrong with a run: in which job, or at its merge; `kind` as in `Ended`."""
+
+    run: SharedRun
+    place: str
+    said: str
+    kind: type[GenbenchError] | None
 
 
 def divide(folder: RunFolder, task: Task, count: int, *, resume: bool = True) -> tuple[Shard, ...]:
@@ -85,13 +99,12 @@ def divide(folder: RunFolder, task: Task, count: int, *, resume: bool = True) ->
 class Shares:
     """The jobs of runs, and what is to be done as they end.
 
-    `finished` is called for each run whose files are there; `faults` are pairs of a run and what
-    went wrong.
+    `finished` is called for each run whose files are there.
     """
 
     def __init__(self, runs: Sequence[SharedRun], finished: Callable[[SharedRun], None]) -> None:
         self._finished = finished
-        self.faults: list[tuple[SharedRun, str]] = []
+        self.faults: list[ShareFault] = []
         self._runs: dict[str, SharedRun] = {}
         self._missing: dict[str, set[str]] = {}
         self.jobs: list[Job] = []
@@ -107,7 +120,7 @@ class Shares:
         """Called when a job is over; the last shard's run is merged."""
         run = self._runs[job.job.name]
         if job.error is not None:
-            self.faults.append((run, f"{job.job.name}: {job.error}"))
+            self.faults.append(ShareFault(run, job.job.name, job.error, job.kind))
             return
         missing = self._missing[run.title]
         missing.discard(job.job.name)
@@ -121,7 +134,7 @@ class Shares:
                 merge_run(run.folder, run.task, places)
                 RunFolder(run.folder).drop_journal()
         except GenbenchError as error:
-            self.faults.append((run, f"{run.title}: {error}"))
+            self.faults.append(ShareFault(run, run.title, str(error), type(error)))
             return
         self._finished(run)
 
@@ -130,7 +143,7 @@ def _jobs(run: SharedRun) -> list[Job]:
     if not run.shards:
         return [Job(run.title, play_share, (run, None))]
     return [
-        Job(f"{run.title}, shard {shard}", play_share, (run, shard))
+        Job(run.name_of(shard), play_share, (run, shard))
         for shard in run.shards
         if not (shard.within(run.folder).path / RESULT).is_file()
     ]

@@ -88,7 +88,9 @@ def play_sweep(
             report(Played(done, total, job.job.name))
 
         chosen(shares.jobs, told=told, ended=ended)
-        faults += [Fault(labels[run.title], said) for run, said in shares.faults]
+        faults += [
+            Fault(labels[one.run.title], f"{one.place}: {one.said}") for one in shares.faults
+        ]
         return [*faults, *refused]
     jobs = [
         Job(one.label, score, (one, plan.scorings, plan.runs, plan.backend, plan.options))
