@@ -193,7 +193,7 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             probe = self.path / ".probe"
             probe.write_bytes(b"")
-            probe.unlink()
+            probe.unlink(missing_ok=True)  # others of the run's processes do the same
         except OSError as error:
             raise StoreError(
                 f"the run folder {self.path} cannot be written: {error.strerror}; choose another "
@@ -279,6 +279,8 @@ class RunFolder:
         for folder in (self.path, *list(self.path.parents)[:2]):  # its task's, its model's
             try:
                 folder.rmdir()
+            except FileNotFoundError:  # a shard of the run has removed it
+                continue
             except OSError:  # something else is in it
                 return
 
