@@ -121,6 +121,7 @@ def test_a_job_on_which_ray_does_not_start_fails(submitted, tmp_path):
     """`ray symmetric-run` itself ends with 0 there."""
     job = submitted(tmp_path, "--task", TASK, RAY_TMPDIR="/proc/none")
     assert job.returncode == 1
+    assert "Failed to start Ray" in job.stderr
     assert not list(tmp_path.glob(".genbench-sweep*"))
 
 
