@@ -81,7 +81,8 @@ def run_jobs(
                 job = waiting.pop(0)
                 ours, theirs = context.Pipe(duplex=False)
                 process = context.Process(
-                    target=_main, args=(job.target, job.arguments, theirs, job.log)
+                    target=_main,
+                    args=(job.target, job.arguments, theirs, job.log, os.getcwd()),
                 )
                 process.start()
                 theirs.close()
@@ -128,10 +129,15 @@ def _exit_text(code: int) -> str:
 
 
 def _main(
-    target: Callable[..., None], arguments: tuple[Any, ...], connection: Any, log: Path | None
+    target: Callable[..., None],
+    arguments: tuple[Any, ...],
+    connection: Any,
+    log: Path | None,
+    folder: str,
 ) -> None:
     import signal
 
+    os.chdir(folder)  # a process starts where its parent did, which may have gone elsewhere since
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its children itself
     _end_with_the_parent()
     if log is not None:

@@ -140,6 +140,12 @@ def test_tasks_are_played_one_after_another(tmp_path, command):
     assert contents(tmp_path / "1") == contents(tmp_path / "2")
 
 
+def test_paths_may_be_relative_to_where_the_caller_went(one, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    genbench.run("agent:random", TASK, output="runs", limit=7, verify_iters=3, workers=2)
+    assert contents(tmp_path / "runs") == contents(one)
+
+
 def test_there_are_no_more_workers_than_instances(tmp_path, command):
     asked = ("run", "--model", "agent:oracle", "--task", TASK, "--output", tmp_path)
     done(command(*asked, "--limit", 2, "--workers", 5))

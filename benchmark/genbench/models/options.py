@@ -19,6 +19,8 @@ def flag(arguments: Mapping[str, str], name: str) -> bool:
 
 def resolve_device(name: str) -> str:
     """`auto` -> `cuda` where there is one, else `cpu`. Raises UsageError."""
+    if name == "cpu":  # known without torch, whose import takes seconds
+        return name
     import torch
 
     if name == "auto":
