@@ -394,6 +394,14 @@ class Task:
         self.overrides = dict(overrides or {})
         self.splits = {split.name: Split(environment, split, limit) for split in protocol.splits}
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process builds the task anew: instances are drawn there, not sent."""
+        environment = self.environment
+        made_of = (environment.prompt, environment.feedback, environment.settings)
+        return _rebuilt, (
+            *(self.spec, type(environment), made_of, self.protocol, self.limit, self.overrides),
+        )
+
     @property
     def name(self) -> str:
         return self.spec.name
@@ -468,6 +476,19 @@ class Task:
     def verify(self, instance: Instance, response: str, *, truncated: bool = False) -> Verdict:
         """Judge any text as a response to an instance."""
         return self.environment.verify(instance, response, truncated=truncated)
+
+
+def _rebuilt(
+    spec: TaskSpec,
+    kind: type[Environment],
+    made_of: tuple[str, str, Mapping[str, Any]],
+    protocol: Protocol,
+    limit: int | None,
+    overrides: Mapping[str, Any],
+) -> Task:
+    prompt, feedback, settings = made_of
+    environment = kind(prompt=prompt, feedback=feedback, settings=settings)
+    return Task(spec, environment, protocol, limit, overrides)
 
 
 @dataclass(frozen=True)

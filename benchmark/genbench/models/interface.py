@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from genbench.errors import UsageError, closest
+from genbench.models.options import check_on_cpu
 from genbench.task import Instance, Message, Task
 
 FinishReason = Literal["stop", "length", "error"]
@@ -173,6 +174,11 @@ class Backend(ABC):
                 f"--temperature above 0: the backend {self.name} takes no seed for each request, "
                 "so its samples could not be drawn again; use --backend hf"
             )
+
+    def check_workers(self, options: LoadOptions) -> None:
+        """Raise UsageError where several processes, each with a model of its own and one thread,
+        are no way to be faster on this machine: with these options, or at all."""
+        check_on_cpu(options.device)
 
     def deciding(self, options: LoadOptions) -> dict[str, str]:
         """The model arguments that can change an answer: settings of the run."""
