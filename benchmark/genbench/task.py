@@ -226,6 +226,9 @@ class Environment(ABC):
     step_kinds: tuple[str, ...] = ()
     #: the kinds that `agent` knows, of `AGENT_KINDS`
     agents: tuple[str, ...] = REFERENCE_AGENTS
+    #: the settings that are mappings of which `--set`, or a split, gives parts: the others stay as
+    #: they were (of any other setting, what is given takes the place of the whole)
+    merged_settings: tuple[str, ...] = ()
 
     def __init__(self, *, prompt: str, feedback: str, settings: Mapping[str, Any]) -> None:
         if prompt not in self.prompts:

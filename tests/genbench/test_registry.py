@@ -7,7 +7,7 @@ import pytest
 
 import genbench
 from genbench.errors import TaskError, UsageError
-from genbench.registry import task_summaries
+from genbench.registry import load_spec, task_summaries
 
 NAMES = [
     "gp-ood-cards",
@@ -137,3 +137,83 @@ def test_a_wrong_task_file_is_refused_with_its_place(tmp_path, old, new, message
     path.write_text(TASK.replace(old, new))
     with pytest.raises(TaskError, match=message):
         genbench.load_task(path).splits["ood"].instances()
+
+
+# -- settings beside the task file ----------------------------------------------------------------
+
+
+def test_what_a_split_sets_cannot_be_set_beside_the_file():
+    """Of every split of every protocol of every bundled task."""
+    tried = 0
+    for name in NAMES:
+        for protocol in load_spec(name).protocols.values():
+            made = {key: v for split in protocol.splits for key, v in split.settings.items()}
+            for key, value in made.items():
+                with pytest.raises(UsageError, match=rf"--set {key}[.a-z-]*: the split") as refused:
+                    genbench.load_task(name, protocol=protocol.name, settings={key: value})
+                assert f"{name}.yaml" in str(refused.value)
+                tried += 1
+    assert tried > 40
+
+
+def test_the_refusal_says_which_splits_set_it_and_which_protocols_do_not():
+    with pytest.raises(UsageError) as refused:
+        genbench.load_task("virl-vl-ood-skin", settings={"skin": "any"})
+    assert "--set skin: the split 'ood' of virl-vl-ood-skin (paired) sets it" in str(refused.value)
+    assert "would change the split 'id' alone" in str(refused.value)
+    assert "--protocol" not in str(refused.value)  # each of them sets skins
+    with pytest.raises(UsageError) as refused:
+        genbench.load_task("virl-ood-rule", protocol="paper", settings={"n": 10})
+    assert "the splits 'id' and 'ood' of virl-ood-rule (paper) set it" in str(refused.value)
+    assert "--set would change nothing" in str(refused.value)
+    assert str(refused.value).endswith("another --protocol: 'paired', 'free'")
+
+
+def test_a_part_that_no_split_sets_is_laid_over_the_task_s():
+    """`look` has parts: a font for all splits leaves the suits of ID and of OOD as they are."""
+    task = genbench.load_task("gp-vl-ood-visual", limit=1, settings={"look": {"font": "italic"}})
+    looks = {
+        name: split.instances()[0].data["picture"]["look"] for name, split in task.splits.items()
+    }
+    assert {look["font"] for look in looks.values()} == {"italic"}
+    assert [looks[name]["suit-colour"] for name in ("id", "ood")] == ["black", "red"]
+    assert task.environment.settings["look"] == {"suit-colour": "black", "font": "italic"}
+
+
+@pytest.mark.parametrize("look", [{"suit-colour": "all"}, "red", {"font": "mono", "noise": 1}])
+def test_a_part_that_a_split_sets_is_refused_and_so_is_the_whole(look):
+    with pytest.raises(UsageError if look != "red" else TaskError, match="look") as refused:
+        genbench.load_task("gp-vl-ood-visual", protocol="kinds", settings={"look": look})
+    if look != "red":
+        assert f"--set look.{next(iter(look))}: the split '" in str(refused.value)
+
+
+def test_what_no_split_sets_is_taken_by_all():
+    task = genbench.load_task(
+        "virl-vl-ood-skin", limit=2, settings={"pixels": 96, "frames": "matching"}
+    )
+    for split in task.splits.values():
+        for instance in split.instances():
+            assert instance.data["picture"]["pixels"] == 96
+            assert instance.data["frames"] == "matching"
+
+
+def test_the_command_line_refuses_it_before_a_model_loads(command, tmp_path):
+    done = command(
+        "run", "--model", tmp_path / "no-model", "--task", "virl-vl-ood-skin", "--set", "skin=any",
+        "--output", tmp_path / "runs",
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "--set skin: the split 'ood'" in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_check_takes_one_protocol_where_the_settings_are_not_for_all(command):
+    done = command("tasks", "check", "virl-ood-rule", "--set", "n=30")
+    assert done.returncode == 2
+    assert "virl-ood-rule (paper) set it" in done.stderr
+    assert not done.stdout
+    done = command("tasks", "check", "virl-ood-rule", "--protocol", "free", "--set", "n=30")
+    assert done.returncode == 0, done.stderr
+    assert "free/ood: 30 instances" in done.stdout
+    assert "paired" not in done.stdout

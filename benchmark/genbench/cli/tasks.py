@@ -76,12 +76,18 @@ def show(
 
 
 @tasks_app.command("check")
-def check(name: _Name, assign: TaskSet = None) -> None:
+def check(
+    name: _Name,
+    protocol: Annotated[
+        str | None, typer.Option(help="One of the task's protocols, by default each of them.")
+    ] = None,
+    assign: TaskSet = None,
+) -> None:
     """Load a task, draw every split of every protocol, and hold its agents against it."""
     from genbench.registry import load_spec
 
-    for protocol in load_spec(name).protocols:
-        task = _loaded(name, protocol, None, assign)
+    protocols = list(load_spec(name).protocols) if protocol is None else [protocol]
+    for task in [_loaded(name, one, None, assign) for one in protocols]:
         task.check_instances()
         for split in task.splits.values():
             sample = split.instances()[:_CHECKED]
@@ -92,7 +98,7 @@ def check(name: _Name, assign: TaskSet = None) -> None:
             listed = ", ".join(f"{kind} {count}" for kind, count in right.items())
             steps = "" if asked == len(sample) else f" states of {len(sample)}"
             typer.echo(
-                f"{protocol}/{split.name}: {len(split.instances())} instances; "
+                f"{task.protocol.name}/{split.name}: {len(split.instances())} instances; "
                 f"right of {asked}{steps}: {listed}"
             )
 
