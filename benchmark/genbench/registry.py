@@ -157,8 +157,10 @@ def load_task(
     spec = load_spec(name_or_file)
     chosen = protocol or next(iter(spec.protocols))
     if chosen not in spec.protocols:
+        hint = closest(chosen, spec.protocols)
         raise UsageError(
-            f"task '{spec.name}' has no protocol '{chosen}'; {closest(chosen, spec.protocols)}"
+            f"task '{spec.name}' has no protocol '{chosen}'; {hint}"
+            + (f" It has: {', '.join(spec.protocols)}" if hint.endswith("?") else "")
         )
     if limit is not None and limit < 1:
         raise UsageError(f"--limit must be at least 1, not {limit}")
