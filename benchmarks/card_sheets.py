@@ -6,7 +6,7 @@ default into docs/pictures).
 
 from __future__ import annotations
 
-import sys
+import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -91,7 +91,11 @@ def levels() -> Image.Image:
 
 
 def main() -> None:
-    folder = Path(sys.argv[1] if len(sys.argv) > 1 else "docs/pictures")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", nargs="?", type=Path, default=Path("docs/pictures"))
+    folder = parser.parse_args().folder
     folder.mkdir(parents=True, exist_ok=True)
     for name, sheet in (("cards", cards()), ("shifts", shifts())):
         few = sheet.quantize(128, dither=Image.Dither.NONE)

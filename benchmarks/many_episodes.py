@@ -6,7 +6,7 @@ N is 1,000,000 by default; N/100 and N/10 are measured beside it, each in a proc
 `run` is one run of N episodes (samples of every instance of gp-ood-rule): what a run holds is its
 episodes, so memory grows with N. `board` is a run of every instance after another, each under a
 seed of its own, as a board of thousands of checkpoints has them: memory must not grow.
-Seconds are of CPU, so that other work on the machine does not count.
+Seconds of CPU do not count other work on the machine.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ from __future__ import annotations
 import argparse
 import json
 import resource
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+from suite.measuring import progress, text_of
+from suite.records import Recorder, Table
 
 TASK = "gp-ood-rule"
 _MIB = 2**20
@@ -76,40 +78,56 @@ def measured(shape: str, wanted: int, agent: str, verify_iters: int) -> dict[str
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("n", nargs="?", type=int, default=1_000_000)
     parser.add_argument("--shape", choices=("run", "board"), help="both by default")
     parser.add_argument("--agent", default="random")
     parser.add_argument("--verify-iters", type=int, default=1)
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    recorder = Recorder(parser)
     given = parser.parse_args()
     if given.child:
         print(json.dumps(measured(given.shape, given.n, given.agent, given.verify_iters)))
         return
     for shape in (given.shape,) if given.shape else ("run", "board"):
-        print(f"{shape}: agent:{given.agent}, VIter {given.verify_iters}")
-        print(
-            f"{'episodes':>10}{'CPU s':>9}{'us each':>9}{'wall s':>9}{'peak MiB':>10}"
-            f"{'above start':>13}{'KiB each':>10}{'disk MiB':>10}{'KiB each':>10}"
-        )
+        rows: list[list[Any]] = []
         for n in (given.n // 100, given.n // 10, given.n):
-            found = json.loads(
-                subprocess.run(
-                    [
-                        sys.executable, __file__, str(n), "--child", "--shape", shape,
-                        "--agent", given.agent, "--verify-iters", str(given.verify_iters),
-                    ],
-                    stdout=subprocess.PIPE, text=True, check=True,
-                ).stdout
-            )  # fmt: skip
+            progress(f"{shape} of {n:,} episodes")
+            words = [
+                sys.executable, __file__, str(n), "--child", "--shape", shape,
+                "--agent", given.agent, "--verify-iters", str(given.verify_iters),
+            ]  # fmt: skip
+            found = json.loads(text_of(words))
             episodes, above = found["episodes"], found["peak"] - found["before"]
-            print(
-                f"{episodes:>10,}{found['seconds']:>9.1f}{1e6 * found['seconds'] / episodes:>9.0f}"
-                f"{found['wall']:>9.0f}{found['peak']:>10.0f}{above:>13.0f}"
-                f"{1024 * above / episodes:>10.2f}{found['bytes'] / _MIB:>10.1f}"
-                f"{found['bytes'] / 1024 / episodes:>10.2f}",
-                flush=True,
+            rows.append(
+                [
+                    episodes, found["wall"], found["seconds"], 1e6 * found["seconds"] / episodes,
+                    found["peak"], 1024 * above / episodes, found["bytes"] / _MIB,
+                    found["bytes"] / 1024 / episodes,
+                ]
+            )  # fmt: skip
+        progress("")
+        what = "one run" if shape == "run" else "run after run of all instances"
+        recorder.record.add(
+            Table(
+                f"agent:{given.agent}, VIter {given.verify_iters}, {what}",
+                (
+                    "episodes", "s", "CPU s", "CPU us each", "peak MiB",
+                    "KiB each above the start", "MiB on disk", "KiB each",
+                ),
+                (",d", ",.1f", ",.1f", ".0f", ",.0f", ".2f", ",.1f", ".2f"),
+                rows,
             )
+        )  # fmt: skip
+        growth = rows[-1][3] / min(rows[0][3], rows[1][3])
+        recorder.record.aim(
+            f"{what}, VIter {given.verify_iters}: CPU time an episode at {rows[-1][0]:,} episodes "
+            "over that at fewer",
+            "<= 1.1x", f"{growth:.2f}", growth <= 1.1,
+        )  # fmt: skip
+    recorder.save(given.json)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ process, whose cards must be drawn, and further ones, whose cards are kept.
 
 from __future__ import annotations
 
+import argparse
 import time
 from collections.abc import Mapping
 from random import Random
@@ -38,6 +39,9 @@ def rate(pixels: int, look: Mapping[str, object]) -> float:
 
 
 def main() -> None:
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
     print(f"{'pixels':<8}{'look':<24}{'first/s':>9}{'then/s':>9}")
     for pixels, look in [(size, {}) for size in SIZES] + [(448, look) for look in SHIFTS]:
         named = ", ".join(f"{name} {value}" for name, value in look.items()) or "default"

@@ -6,8 +6,8 @@ and `navigation-map.png` (by default into docs/pictures).
 
 from __future__ import annotations
 
+import argparse
 import io
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +51,11 @@ def skins() -> Image.Image:
 
 
 def main() -> None:
-    folder = Path(sys.argv[1] if len(sys.argv) > 1 else "docs/pictures")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", nargs="?", type=Path, default=Path("docs/pictures"))
+    folder = parser.parse_args().folder
     folder.mkdir(parents=True, exist_ok=True)
     for name, sheet in (("views", views()), ("skins", skins())):
         sheet.save(folder / f"navigation-{name}.jpg", quality=78)

@@ -7,6 +7,7 @@ is 5 a second at 2 x 2 x 224 pixels.
 
 from __future__ import annotations
 
+import argparse
 import time
 from itertools import islice
 
@@ -30,6 +31,9 @@ def rate(places: list[tuple[str, Step]], pixels: int, skin: str | None) -> float
 
 
 def main() -> None:
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
     print(f"{'family':<10}{'pixels':>7}  {'skin':<20}{'first/s':>8}{'then/s':>8}")
     for family in FAMILIES:
         names = list(islice(city_names(family, "dev", 1), CITIES))

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-import sys
+import argparse
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,9 +15,9 @@ from genbench.report.figures.style import LIGHT, save, styled
 from genbench.report.loading import Group, load_groups
 
 
-def main(runs: str, file: str) -> None:
+def draw(runs: Path, file: Path) -> None:
     """Every graded run is a panel, named by its protocol."""
-    groups, _ = load_groups([Path(runs)])
+    groups, _ = load_groups([runs])
     panels = [
         replace(run, label=str(run.settings.protocol))
         for group in groups
@@ -29,8 +29,18 @@ def main(runs: str, file: str) -> None:
         figure = draw_distance(Group("graded", "graded", tuple(panels), ()), LIGHT)
         if figure is None:
             raise SystemExit(f"no graded run below {runs}")
-        Path(file).write_bytes(save(figure, "png"))
+        file.write_bytes(save(figure, "png"))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("runs", type=Path, metavar="RUNS")
+    parser.add_argument("file", type=Path, metavar="FILE.png")
+    given = parser.parse_args()
+    draw(given.runs, given.file)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:3])
+    main()
