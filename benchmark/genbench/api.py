@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from genbench.errors import UsageError
-from genbench.evaluation import execute, prepare, read_results
+from genbench.evaluation import prepare, read_results
+from genbench.models import find_backend
 from genbench.models.interface import LoadOptions
 from genbench.registry import load_task
 from genbench.results import Results
+from genbench.sharding.shares import SharedRun
+from genbench.sharding.workers import execute_shared, usable_workers
 from genbench.store import RUN, RunFolder, read_json
 from genbench.task import Task
 
@@ -39,6 +42,7 @@ def run(
     chat_template: str = "auto",
     thinking_budget: int | None = None,
     cache: str | Path | None = None,
+    workers: int | Literal["auto"] = 1,
     **settings: Any,
 ) -> Results:
     """Score a checkpoint on a task, as `genbench run` does; returns the content of `results.json`.
@@ -47,7 +51,9 @@ def run(
     `api:<name>`; `settings` are those of `RunSettings` (`protocol`, `prompt`, `verify_iters`,
     `temperature`, `samples`, `seed`, ...), `task_settings` those of the task's environment
     (`{"pixels": 224}`). A finished run is read and not played again, unless `resume` is false.
-    `cache` is a folder of responses that are kept across runs. Raises GenbenchError.
+    `cache` is a folder of responses that are kept across runs. `workers` are processes on this
+    machine's CPU, one thread each, that the run is shared out among (`auto`: one a core); a script
+    that asks for several makes the call below `if __name__ == "__main__":`. Raises GenbenchError.
     """
     asked = {name: settings.pop(name) for name in _QUESTIONS if name in settings}
     if not isinstance(task, Task):
@@ -70,13 +76,26 @@ def run(
         arguments=dict(model_args or {}),
         cache=None if cache is None else Path(cache),
     )
+    at_once = usable_workers(workers, find_backend(model, backend), options)
     evaluation, found = prepare(
         model, task, output=output, backend=backend, options=options, **settings
     )
-    return execute(
+    shared = SharedRun(
+        title=f"{model} on {task.name}",
+        model=model,
+        task=task,
+        settings=settings,
+        folder=evaluation.folder.path,
+        output=Path(output),
+        backend=backend,
+        options=options,
+    )
+    return execute_shared(
         evaluation,
+        shared,
+        found,
         lambda chosen: found.load(evaluation.identity, chosen),
-        options,
+        at_once,
         resume=resume,
     )
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from genbench import stats
 from genbench.changes import Changes, change, difference_in_differences
@@ -15,6 +17,7 @@ from genbench.comparison_results import (
     Comparison,
     Kind,
     Measure,
+    PerceptionReading,
     Quantity,
     Reading,
     SeedQuantity,
@@ -33,6 +36,7 @@ _DIGITS = 10
 _COLUMNS: dict[Measure, str] = {
     "success": "first",
     "success at VIter": "last",
+    "perception": "perception",
     "stickiness": "sticks",
     "rule read": "rule_read",
 }
@@ -145,6 +149,7 @@ def _comparison(selected: Sequence[TaskRuns], paired: Sequence[PairedRuns]) -> C
                 [
                     *found.notes,
                     *([f"stickiness is not compared: {found.regraded}"] if found.regraded else []),
+                    *_saw_all(found.runs),
                 ],
             )
             for task, found in zip(tasks, paired, strict=True)
@@ -165,6 +170,19 @@ def _comparison(selected: Sequence[TaskRuns], paired: Sequence[PairedRuns]) -> C
     )
 
 
+def _saw_all(runs: Sequence[ScoredRun]) -> Iterator[str]:
+    """That there is nothing to compare in what pictures were taken for."""
+    splits = ("id", *runs[0].named("ood"))
+    shown = any(run.stored.results.sampling.get("images") for run in runs)
+    shares = np.concatenate([run.splits[name].perception for run in runs for name in splits])
+    known = shares[~np.isnan(shares)]
+    if shown and known.size and (known == 1).all():
+        yield (
+            "perception is not compared: no first response, of any run, that says what it saw "
+            "missed any of it"
+        )
+
+
 def _correct(found: Comparison) -> None:
     """Holm's correction over the whole call."""
     together = found.changes()
@@ -182,6 +200,7 @@ def _read_all(found: Comparison) -> None:
     for one in found.checkpoints:
         splits[one.task] = [reading.split for reading in one.readings]
         one.readings = [_reading(one.quantities, name) for name in splits[one.task]]
+        one.perception = list(_perception_readings(one.quantities))
     for of_seeds in found.training_seeds:
         of_seeds.readings = [
             _seed_reading(of_seeds.quantities, name) for name in splits[of_seeds.task]
@@ -200,6 +219,7 @@ def _compared(
         readings=[
             Reading(split=name, word="no change shown", sentence="") for name in run.named("ood")
         ],
+        perception=[],
     )
 
 
@@ -214,8 +234,17 @@ def _checkpoint(run: ScoredRun) -> Checkpoint:
     )
 
 
+def _all_seen(changes: Iterable[Changes | None]) -> bool:
+    """Whether no first response that says what it saw missed any of it."""
+    return all(found is None or found.earlier == found.later == 1 for found in changes)
+
+
 def planned(base: ScoredRun, run: ScoredRun) -> Iterator[Planned]:
-    """Everything that is tested of one checkpoint, in the order of the table."""
+    """Everything that is tested of one checkpoint, in the order of the table.
+
+    Perception where some first response did not see the problem: two runs that saw everything show
+    no change, and a test that says so would cost the others power.
+    """
     measures: list[Measure] = ["success"]
     if base.verify_iters > 1:
         measures.append("success at VIter")
@@ -230,6 +259,11 @@ def planned(base: ScoredRun, run: ScoredRun) -> Iterator[Planned]:
                 ood,
                 difference_in_differences(base, run, ood, _COLUMNS[measure]),
             )
+    seen = {split: change(base, run, split, "perception") for split in ("id", *base.named("ood"))}
+    if not _all_seen(seen.values()):
+        for split, found in seen.items():
+            if found is not None:
+                yield Planned("split", "perception", split, found)
     extra: tuple[Measure, ...] = ("rule read", "stickiness")
     for measure in extra:
         for ood in base.named("ood"):
@@ -261,6 +295,40 @@ def _reading(quantities: Sequence[Quantity], ood: str) -> Reading:
         ]
         sentence += f"; changes that 80% of such runs would show: {', '.join(detectable)}"
     return Reading(split=ood, word=word, sentence=sentence)
+
+
+_MOVED = {"up": "rose", "down": "fell"}
+
+
+def _perception_readings(quantities: Sequence[Quantity]) -> Iterator[PerceptionReading]:
+    """Perception beside success, split by split, where a test shows that either changed."""
+    found = {(one.measure, one.split): one.change for one in quantities if one.kind == "split"}
+    for (measure, split), seen in found.items():
+        if measure != "perception":
+            continue
+        solved = found["success", split]
+        success, perception = (
+            direction(one.value, _corrected(one), ALPHA) for one in (solved, seen)
+        )
+        if success == perception == "flat":
+            continue
+        if perception == "flat":
+            words = f"not shown to have changed, success {_MOVED[success]}"
+        elif success == "flat":
+            words = f"{_MOVED[perception]}, success is not shown to have changed"
+        else:
+            joined = "with success" if success == perception else f"success {_MOVED[success]}"
+            words = f"{_MOVED[perception]}{' ' if success == perception else ', '}{joined}"
+        where = "ID" if split == "id" else _ood_name(split)
+        of = (
+            f"; of {seen.n} instances of {solved.n}, where both say it" if seen.n < solved.n else ""
+        )
+        yield PerceptionReading(
+            split=split,
+            success=success,
+            perception=perception,
+            sentence=f"perception on {where} {_points(seen)}: {words}; corrected {_p(seen)}{of}",
+        )
 
 
 def _seed_reading(quantities: Sequence[SeedQuantity], ood: str) -> Reading:

@@ -2,7 +2,7 @@
 
 Version 2 differs from version 1 in what was added: `tasks`, `training_seeds`, `methods`, and the
 `task` and `checkpoint` of every entry. `task`, `verify_iters` and `base` are null where several
-tasks were compared.
+tasks were compared. Version 3 adds perception: a measure, and `perception` of every checkpoint.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from genbench.reading import Word
+from genbench.reading import Direction, Word
 from genbench.results import DifferenceResult, ModelResult, TaskResult
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
-Measure = Literal["success", "success at VIter", "stickiness", "rule read"]
+Measure = Literal["success", "success at VIter", "perception", "stickiness", "rule read"]
 Kind = Literal["split", "difference in differences"]
 
 
@@ -48,6 +48,18 @@ class Reading(_Strict):
     sentence: str
 
 
+class PerceptionReading(_Strict):
+    """How perception changed beside success on a split where a test shows either to have changed.
+
+    It says what went together, and not that the one is why the other changed.
+    """
+
+    split: str
+    success: Direction
+    perception: Direction
+    sentence: str
+
+
 class Checkpoint(_Strict):
     """A run: where it is and what was scored."""
 
@@ -63,6 +75,9 @@ class CheckpointComparison(Checkpoint):
     checkpoint: str = Field(description="equal for the runs of one checkpoint on all tasks")
     quantities: list[Quantity]
     readings: list[Reading]
+    perception: list[PerceptionReading] = Field(
+        description="by split, ID first; none where no first response missed the problem"
+    )
 
 
 class ComparedTask(_Strict):

@@ -196,11 +196,13 @@ def carry_out(
     stored: Callable[[], Outcome],
     *,
     only: frozenset[str] | None = None,
+    alike: Mapping[str, Any] | None = None,
     resume: bool = True,
     report: Callable[[Progress], None] = lambda progress: None,
 ) -> Outcome:
     """As `execute`, of all episodes or those in `only`: `conclude` makes of them, and of what is
     recorded of the sampling, what finishes the folder, and `stored` reads that where it is there.
+    `alike` is the plan of what the folder must fit, if it is new.
     """
     folder = evaluation.folder
     with folder.locked():
@@ -210,12 +212,14 @@ def carry_out(
         if folder.finished:
             folder.drop_journal()
             return stored()
+        folder.check_whole()
         header = folder.header()
-        begun = (header or {}).get("execution", {}).get("plan", {})
-        if options.batch_size is None and begun.get("batch_size"):
+        begun = alike if header is None else header.get("execution", {}).get("plan", {})
+        if options.batch_size is None and begun and begun.get("batch_size"):
             options = replace(options, batch_size=begun["batch_size"])
         try:
-            return _run(evaluation, load(options), header, report, options.cache, only, conclude)
+            model = load(options)
+            return _run(evaluation, model, header, alike, report, options.cache, only, conclude)
         except IncompleteError:
             raise
         except GenbenchError:
@@ -228,6 +232,7 @@ def _run(
     evaluation: Evaluation,
     model: Model,
     header: Mapping[str, Any] | None,
+    alike: Mapping[str, Any] | None,
     report: Callable[[Progress], None],
     cache: Path | None,
     only: frozenset[str] | None,
@@ -238,11 +243,11 @@ def _run(
         **model.execution(),
         "versions": versions(evaluation.settings.backend, evaluation.task.environment, model),
     }
-    folder.check_plan(plan)
+    folder.check_plan(plan, alike)
     started = time.time()
     if header is not None:
         # The same weights may have come under another name, or with another training record.
-        record = {**header, **_described(evaluation.identity)}
+        record = {**header, **described(evaluation.identity)}
     else:
         prompt = _first_prompt(evaluation, model)
         record = make_header(evaluation, plan, model.sampling(), prompt)
@@ -396,7 +401,7 @@ def make_header(
         "schema_version": RUN_SCHEMA_VERSION,
         "settings": evaluation.key["settings"],
         "task": {**evaluation.key["task"], "source": evaluation.task.spec.source},
-        **_described(evaluation.identity),
+        **described(evaluation.identity),
         "sampling": dict(sampling),
         "first_prompt": first_prompt,
         "execution": {
@@ -407,7 +412,7 @@ def make_header(
     }
 
 
-def _described(identity: Identity) -> dict[str, Any]:
+def described(identity: Identity) -> dict[str, Any]:
     """What `run.json` says of the checkpoint."""
     return {
         "model": model_result(identity).model_dump(mode="json"),

@@ -14,7 +14,8 @@ from genbench.api import StoredRun
 from genbench.errors import StoreError, UsageError
 from genbench.evaluation import RUN_SCHEMA_VERSION, read_results
 from genbench.settings import RunSettings
-from genbench.store import RESULTS, RUN, differences, read_json
+from genbench.sharding.shard import begun_shards
+from genbench.store import RESULTS, RUN, SHARDS, differences, read_json
 
 
 def find_runs(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
@@ -115,11 +116,12 @@ def read_run(folder: Path) -> StoredRun:
 
 
 def _is_run(folder: Path) -> bool:
-    return (folder / RUN).is_file() or (folder / RESULTS).is_file()
+    return any((folder / name).is_file() for name in (RUN, RESULTS)) or bool(begun_shards(folder))
 
 
 def _below(path: Path) -> list[Path]:
     found = {file.parent for name in (RUN, RESULTS) for file in path.rglob(name) if file.is_file()}
+    found |= {place.parent for place in path.rglob(SHARDS) if begun_shards(place.parent)}
     return sorted(found, key=lambda folder: natural(str(folder)))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from genbench.api import StoredRun
 from genbench.labels import clean, distinct
-from genbench.settings import IMPORTED
+from genbench.settings import IMPORTED, setting_text
 from genbench.store import differences
 
 GENERATION = (
@@ -61,7 +61,9 @@ def asked_otherwise(run: StoredRun, other: StoredRun) -> list[str]:
     if versions[0] != versions[1]:
         return [f"version {clean(versions[0])}"]
     here, there = _asked_in_both(run, other)
-    told = [clean(_told(name, value)) for name, value in here.items() if value != there[name]]
+    told = [
+        clean(setting_text(name, value)) for name, value in here.items() if value != there[name]
+    ]
     return told or ["another fingerprint of the task"]
 
 
@@ -71,10 +73,6 @@ def _asked_in_both(one: StoredRun, other: StoredRun) -> tuple[dict[str, Any], di
     shared = [name for name in asked[0] if name in asked[1]]
     first, second = ({name: side[name] for name in shared} for side in asked)
     return first, second
-
-
-def _told(name: str, value: Any) -> str:
-    return f"{name} {'none' if value is None else value}"
 
 
 def group_by_questions(runs: Sequence[StoredRun]) -> list[list[StoredRun]]:
@@ -100,7 +98,7 @@ def group_labels(groups: Sequence[Sequence[StoredRun]]) -> list[str]:
         versions = {one.results.task.version for one in alike}
         settings = question_settings(run)
         told = [
-            _told(key, value)
+            setting_text(key, value)
             for key, value in settings.items()
             if any(question_settings(one).get(key, value) != value for one in alike)
         ]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from genbench import errors
 from genbench.errors import GenbenchError
 
 if TYPE_CHECKING:
@@ -32,11 +33,15 @@ class Job:
 
 @dataclass(frozen=True)
 class Ended:
-    """A job that is over; `error` is a sentence, None where it succeeded."""
+    """A job that is over; `error` is a sentence, None where it succeeded.
+
+    `kind` is the class of that error where it is one of `genbench.errors`.
+    """
 
     job: Job
     error: str | None
     seconds: float
+    kind: type[GenbenchError] | None = None
 
 
 def usable_cores() -> int:
@@ -69,14 +74,15 @@ def run_jobs(
     context.set_forkserver_preload(list(preload))
     waiting, over = list(jobs), []
     running: dict[Connection, tuple[Job, Any, float]] = {}
-    faults: dict[str, str] = {}
+    faults: dict[str, tuple[str, type[GenbenchError] | None]] = {}
     try:
         while waiting or running:
             while waiting and len(running) < workers:
                 job = waiting.pop(0)
                 ours, theirs = context.Pipe(duplex=False)
                 process = context.Process(
-                    target=_main, args=(job.target, job.arguments, theirs, job.log)
+                    target=_main,
+                    args=(job.target, job.arguments, theirs, job.log, os.getcwd()),
                 )
                 process.start()
                 theirs.close()
@@ -91,10 +97,10 @@ def run_jobs(
                     process.join()
                     del running[connection]
                     connection.close()
-                    error = faults.pop(job.name, None)
+                    error, fault = faults.pop(job.name, (None, None))
                     if error is None and process.exitcode:
                         error = f"its process ended with {_exit_text(process.exitcode)}"
-                    over.append(Ended(job, error, time.monotonic() - started))
+                    over.append(Ended(job, error, time.monotonic() - started, fault))
                     ended(over[-1])
                     continue
                 if kind == "error":
@@ -123,10 +129,15 @@ def _exit_text(code: int) -> str:
 
 
 def _main(
-    target: Callable[..., None], arguments: tuple[Any, ...], connection: Any, log: Path | None
+    target: Callable[..., None],
+    arguments: tuple[Any, ...],
+    connection: Any,
+    log: Path | None,
+    folder: str,
 ) -> None:
     import signal
 
+    os.chdir(folder)  # a process starts where its parent did, which may have gone elsewhere since
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its children itself
     _end_with_the_parent()
     if log is not None:
@@ -144,7 +155,12 @@ def _main(
             import traceback
 
             traceback.print_exc()
-        connection.send(("error", fault_text(error)))
+        connection.send(("error", (fault_text(error), fault_kind(error))))
+
+
+def fault_kind(error: Exception) -> type[GenbenchError] | None:
+    """The class of `genbench.errors` that an error is of: one that every process knows."""
+    return next((kind for kind in type(error).__mro__ if kind.__module__ == errors.__name__), None)
 
 
 def fault_text(error: Exception) -> str:

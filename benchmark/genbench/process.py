@@ -22,6 +22,14 @@ def let_idle_threads_sleep() -> None:
     os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
 
+def use_one_thread() -> None:
+    """Let this process compute with one thread, whether torch is imported already or not."""
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = "1"
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
+
+
 def keep_large_blocks() -> bool:
     """Ask glibc to keep freed memory; true where that was done, false on another C library.
 

@@ -100,6 +100,11 @@ def load_spec(name_or_file: str | Path) -> TaskSpec:
     return spec
 
 
+def task_path(spec: TaskSpec) -> Path:
+    """The file that a task was loaded from."""
+    return _task_files().get(spec.source, Path(spec.source))
+
+
 def environment_class(name: str) -> type[Environment]:
     """The environment of that name, from the packs. Raises TaskError."""
     known: dict[str, str] = {}
@@ -143,16 +148,19 @@ def load_task(
     """A task ready to be played.
 
     `protocol` is `paired` by default (else the first that the task has); `limit` keeps the first
-    N pairs; `settings` override the task file's. Raises UsageError and TaskError with the closest
-    valid name.
+    N pairs; `settings` override the task file's, but not those that a split sets itself: that is
+    refused. Raises UsageError and TaskError with the closest valid name.
     """
+    from genbench.overriding import overridden, refuse_fixed
     from genbench.task import Task
 
     spec = load_spec(name_or_file)
     chosen = protocol or next(iter(spec.protocols))
     if chosen not in spec.protocols:
+        hint = closest(chosen, spec.protocols)
         raise UsageError(
-            f"task '{spec.name}' has no protocol '{chosen}'; {closest(chosen, spec.protocols)}"
+            f"task '{spec.name}' has no protocol '{chosen}'; {hint}"
+            + (f" It has: {', '.join(spec.protocols)}" if hint.endswith("?") else "")
         )
     if limit is not None and limit < 1:
         raise UsageError(f"--limit must be at least 1, not {limit}")
@@ -160,6 +168,8 @@ def load_task(
     environment = kind(
         prompt=prompt or spec.prompt or kind.prompts[0],
         feedback=feedback or spec.feedback,
-        settings={**spec.settings, **(settings or {})},
+        settings=overridden(spec.settings, settings or {}, kind.merged_settings),
     )
+    if settings:
+        refuse_fixed(spec, chosen, settings, kind.merged_settings, task_path(spec))
     return Task(spec, environment, spec.protocols[chosen], limit, settings)

@@ -36,6 +36,8 @@ class SplitScores:
     """Success at the first attempt."""
     last: Scores
     """Success within VIter attempts."""
+    perception: Scores
+    """First responses that saw the problem; NaN where none exposes what it saw."""
     rule_read: Scores
     """First responses that read the rule as stated; NaN where none exposes how it was read."""
     sticks: Scores
@@ -123,6 +125,7 @@ class ScoreRows:
                 clusters=tuple(row.cluster for row in found.values()),
                 first=_means([row.first for row in found.values()]),
                 last=_means([row.last for row in found.values()]),
+                perception=_means([row.perception for row in found.values()]),
                 rule_read=_means([row.rule_read for row in found.values()]),
                 sticks=_means([row.sticks for row in found.values()]),
             )
@@ -133,12 +136,13 @@ class ScoreRows:
 class _Row:
     """The samples of one instance."""
 
-    __slots__ = ("cluster", "first", "last", "pair_id", "rule_read", "sticks")
+    __slots__ = ("cluster", "first", "last", "pair_id", "perception", "rule_read", "sticks")
 
     def __init__(self, pair_id: str, cluster: str) -> None:
         self.pair_id, self.cluster = pair_id, cluster
         self.first: list[float] = []
         self.last: list[float] = []
+        self.perception: list[float] = []
         self.rule_read: list[float] = []
         self.sticks: list[float] = []
 
@@ -146,10 +150,11 @@ class _Row:
         self.first.append(float(episode.solved_within(1)))
         self.last.append(float(episode.solved_within(verify_iters)))
         firsts = [turn.verdict for turn in episode.turns if turn.attempt == 1]
-        checks = [first.checks.get("rule") for first in firsts]
-        known = [check for check in checks if check is not None]
-        if known:
-            self.rule_read.append(sum(known) / len(known))
+        for name, shares in (("perception", self.perception), ("rule", self.rule_read)):
+            checks = [first.checks.get(name) for first in firsts]
+            known = [check for check in checks if check is not None]
+            if known:
+                shares.append(sum(known) / len(known))
         if sticks is not None and (value := sticks(episode)) is not None:
             self.sticks.append(value)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from pydantic import (
@@ -19,6 +21,7 @@ from genbench.errors import UsageError
 from genbench.task import Task, fingerprint
 
 MAX_VERIFY_ITERS = 100
+_WORD = re.compile(r"[\w.+-]+")
 IMPORTED = "import"  # the backend of responses that were made elsewhere
 
 
@@ -98,3 +101,42 @@ def make_settings(task: Task, **chosen: Any) -> RunSettings:
 def settings_hash(key: Mapping[str, Any]) -> str:
     """The name of a run's folder: 16 hex digits over what decides its numbers."""
     return fingerprint(key)[:16]
+
+
+def setting_text(name: str, value: Any) -> str:
+    """A setting as a title or a label has it: `limit 30`, `system none`, `stop ["A B"]`.
+
+    Those of the task's environment stand by their own names: `pixels 224, look.font mono`.
+    """
+    if name == "task_settings":
+        return ", ".join(setting_texts(value)) if value else "the task's own settings"
+    if isinstance(value, Mapping):
+        return f"{name} {', '.join(setting_texts(value)) or 'none'}"
+    return f"{name} {_plain(value)}"
+
+
+def setting_texts(settings: Mapping[str, Any]) -> list[str]:
+    """Each setting of a task's environment, parts by their paths: `look.font mono`."""
+    return list(_parts(settings))
+
+
+def _parts(settings: Mapping[str, Any], path: str = "") -> Iterator[str]:
+    for key, value in settings.items():
+        if isinstance(value, Mapping) and value:
+            yield from _parts(value, f"{path}{key}.")
+        else:
+            yield f"{path}{key} {_plain(value)}"
+
+
+def _plain(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_item, value))}]"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _item(value: Any) -> str:
+    """Of a list: a text that could be taken for several stands in quotes."""
+    quoted = isinstance(value, str) and not _WORD.fullmatch(value)
+    return json.dumps(value, ensure_ascii=False) if quoted else _plain(value)

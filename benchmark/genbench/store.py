@@ -14,6 +14,7 @@ import json
 import math
 import os
 import re
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -25,6 +26,8 @@ from genbench.models.interface import Response
 from genbench.records import EpisodeRecord
 
 RUN, JOURNAL, EPISODES, RESULTS = "run.json", "journal.jsonl", "episodes.jsonl", "results.json"
+#: the folder, within a run's, of the shards that it is played in where that is done in shards
+SHARDS = "shards"
 
 
 def slug(name: str) -> str:
@@ -190,7 +193,7 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             probe = self.path / ".probe"
             probe.write_bytes(b"")
-            probe.unlink()
+            probe.unlink(missing_ok=True)  # others of the run's processes do the same
         except OSError as error:
             raise StoreError(
                 f"the run folder {self.path} cannot be written: {error.strerror}; choose another "
@@ -236,12 +239,21 @@ class RunFolder:
                 "another --output, or start it anew with --no-resume"
             )
 
-    def check_plan(self, plan: Mapping[str, Any]) -> None:
-        """Raise StoreError where an unfinished run was begun in another way than `plan`."""
+    def check_whole(self) -> None:
+        """Raise StoreError where the run was begun in shards: as a whole, their turns were lost."""
+        if not self.finished and (self.path / SHARDS).is_dir():
+            raise StoreError(
+                f"the unfinished run in {self.path} was begun in shards: go on with the command "
+                "that began it, or start it anew with --no-resume"
+            )
+
+    def check_plan(self, plan: Mapping[str, Any], alike: Mapping[str, Any] | None = None) -> None:
+        """Raise StoreError where an unfinished run was begun in another way than `plan`; of a shard
+        that is new, `alike` is how others of its run were begun."""
         header = self.header()
-        if header is None or not (self.path / JOURNAL).is_file():
-            return
-        found = differences(header.get("execution", {}).get("plan", {}), dict(plan))
+        if header is not None and (self.path / JOURNAL).is_file():
+            alike = header.get("execution", {}).get("plan", {})
+        found = [] if alike is None else differences(dict(alike), dict(plan))
         if found:
             raise StoreError(
                 f"the unfinished run in {self.path} was begun in another way "
@@ -250,22 +262,41 @@ class RunFolder:
             )
 
     def clear(self) -> None:
-        """Forget what an earlier run left."""
+        """Forget what an earlier run left. Raises StoreError where a shard of it is at work."""
+        self._drop_shards()
         for name in (self.results_name, EPISODES, JOURNAL, self.header_name):
             with _disk(self.path / name):
                 (self.path / name).unlink(missing_ok=True)
 
     def abandon(self) -> None:
         """Remove what a refused run has made, where no turn of it is on the disk."""
-        journal = self.path / JOURNAL
-        if self.finished or (journal.is_file() and journal.stat().st_size):
+        if self.finished or self.has_turns():
             return
-        self.clear()
+        try:
+            self.clear()
+        except StoreError:  # another process is at work
+            return
         for folder in (self.path, *list(self.path.parents)[:2]):  # its task's, its model's
             try:
                 folder.rmdir()
+            except FileNotFoundError:  # a shard of the run has removed it
+                continue
             except OSError:  # something else is in it
                 return
+
+    def has_turns(self) -> bool:
+        """Whether a turn of the run, or of a shard in it, is on the disk."""
+        places = (self.path, *(self.path / SHARDS).glob("*"))
+        files = [place / name for place in places for name in (JOURNAL, EPISODES)]
+        return any(file.is_file() and file.stat().st_size for file in files)
+
+    def _drop_shards(self) -> None:
+        for place in sorted((self.path / SHARDS).glob("*")):
+            with RunFolder(place).locked(), _disk(place):
+                shutil.rmtree(place)
+        with _disk(self.path / SHARDS):
+            if (self.path / SHARDS).is_dir():
+                (self.path / SHARDS).rmdir()
 
     def write_header(self, header: Mapping[str, Any]) -> None:
         write_atomically(self.path / self.header_name, [json_bytes(header)])
@@ -280,7 +311,8 @@ class RunFolder:
         write_atomically(self.path / self.results_name, [json_bytes(results)])
 
     def drop_journal(self) -> None:
-        """The last act of a run: everything in the journal is in the other files."""
+        """The last act of a run: what is in journal and shards is in the other files."""
+        self._drop_shards()
         with _disk(self.path / JOURNAL):
             (self.path / JOURNAL).unlink(missing_ok=True)
 

@@ -12,7 +12,7 @@ import json
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -226,6 +226,9 @@ class Environment(ABC):
     step_kinds: tuple[str, ...] = ()
     #: the kinds that `agent` knows, of `AGENT_KINDS`
     agents: tuple[str, ...] = REFERENCE_AGENTS
+    #: the settings that are mappings of which `--set`, or a split, gives parts: the others stay as
+    #: they were (of any other setting, what is given takes the place of the whole)
+    merged_settings: tuple[str, ...] = ()
 
     def __init__(self, *, prompt: str, feedback: str, settings: Mapping[str, Any]) -> None:
         if prompt not in self.prompts:
@@ -240,7 +243,10 @@ class Environment(ABC):
 
     @abstractmethod
     def instances(self, split: SplitSpec) -> Sequence[Instance]:
-        """The split's instances, the same in every process; any prefix is a fair sample of it."""
+        """The split's instances, the same in every process; any prefix is a fair sample of it.
+
+        A setting named `seed` draws others of the same kind: it makes no shift.
+        """
 
     @abstractmethod
     def messages(self, instance: Instance) -> Sequence[Message]:
@@ -372,6 +378,15 @@ class Split:
         )
 
 
+def _alike(one: SplitSpec, other: SplitSpec) -> bool:
+    """Whether two splits have one rule, and the same settings but for a seed."""
+    settings = [
+        {key: value for key, value in spec.settings.items() if key != "seed"}
+        for spec in (one, other)
+    ]
+    return one.rule == other.rule and settings[0] == settings[1]
+
+
 class Task:
     """A task ready to be played: its specification, environment and splits.
 
@@ -394,6 +409,14 @@ class Task:
         self.overrides = dict(overrides or {})
         self.splits = {split.name: Split(environment, split, limit) for split in protocol.splits}
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process builds the task anew: instances are drawn there, not sent."""
+        environment = self.environment
+        made_of = (environment.prompt, environment.feedback, environment.settings)
+        return _rebuilt, (
+            *(self.spec, type(environment), made_of, self.protocol, self.limit, self.overrides),
+        )
+
     @property
     def name(self) -> str:
         return self.spec.name
@@ -405,7 +428,8 @@ class Task:
 
     def check_instances(self) -> None:
         """Draw every split. Raises TaskError where one is empty, where an instance id comes twice,
-        where data are no JSON, or where the splits of a paired protocol have no pairs."""
+        where data are no JSON, where the splits of a paired protocol have no pairs, or where an OOD
+        split has no shift: it holds what the ID split holds, or is drawn just as that is."""
         seen: dict[str, str] = {}
         for name, split in self.splits.items():
             for instance in split.instances():
@@ -423,6 +447,43 @@ class Task:
                     ) from None
         if self.protocol.paired:
             self._check_pairs()
+        for split in self.splits.values():
+            if split.spec.role == "ood":
+                self._check_shift(split)
+
+    def _check_shift(self, split: Split) -> None:
+        inside, out, drawn = self.training_split, split.spec, self.environment.instances
+        if self._all_equal(self.splits["id"].instances(), split.instances()) and (
+            # A shift may begin beyond the first N instances.
+            self.limit is None or self._all_equal(drawn(inside), drawn(out))
+        ):
+            fault = "every one of its problems is in split 'id' with the same data"
+        elif _alike(inside, out) and self._drawn_alike(inside, out):
+            fault = "it is drawn as split 'id' is, by the same rule and the same settings" + (
+                "" if inside.settings == out.settings else " but for a seed"
+            )
+        else:
+            return
+        raise TaskError(
+            f"split '{split.name}' is OOD in name alone, without the shift '{out.shift}': {fault}. "
+            "Give it another rule, or settings in which the two differ"
+        )
+
+    def _all_equal(self, inside: Sequence[Instance], out: Sequence[Instance]) -> bool:
+        """Whether all twins in two splits are equal; unpaired, whether all of `out` have one."""
+        known = {instance.pair_id: instance.data for instance in inside}
+        if self.protocol.paired:
+            out = [instance for instance in out if instance.pair_id in known]
+        return all(known.get(instance.pair_id) == instance.data for instance in out)
+
+    def _drawn_alike(self, inside: SplitSpec, out: SplitSpec) -> bool:
+        """Whether ID would hold what `out` holds, had it the name (and the seed) of that."""
+        named = replace(inside, name=out.name, settings=out.settings)
+        first, second = (
+            [instance.data for instance in self.environment.instances(spec)]
+            for spec in (named, out)
+        )
+        return first == second
 
     def _check_pairs(self) -> None:
         pairs = {name: self._pairs(split) for name, split in self.splits.items()}
@@ -468,6 +529,19 @@ class Task:
     def verify(self, instance: Instance, response: str, *, truncated: bool = False) -> Verdict:
         """Judge any text as a response to an instance."""
         return self.environment.verify(instance, response, truncated=truncated)
+
+
+def _rebuilt(
+    spec: TaskSpec,
+    kind: type[Environment],
+    made_of: tuple[str, str, Mapping[str, Any]],
+    protocol: Protocol,
+    limit: int | None,
+    overrides: Mapping[str, Any],
+) -> Task:
+    prompt, feedback, settings = made_of
+    environment = kind(prompt=prompt, feedback=feedback, settings=settings)
+    return Task(spec, environment, protocol, limit, overrides)
 
 
 @dataclass(frozen=True)

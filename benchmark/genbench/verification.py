@@ -109,9 +109,10 @@ def stored_evaluation(folder: Path, task_file: str | None = None) -> Evaluation:
 
 
 def described_evaluation(
-    header: Mapping[str, Any], folder: RunFolder, task_file: str | None = None
+    header: Mapping[str, Any], folder: RunFolder, task: Task | str | None = None
 ) -> Evaluation:
-    """The evaluation that a folder's header describes. Raises StoreError."""
+    """The evaluation that a folder's header describes; of `task`, or of the file that this names
+    instead of the header's. Raises StoreError."""
     from pydantic import ValidationError
 
     try:
@@ -126,7 +127,7 @@ def described_evaluation(
             parameters=model["parameters"],
             training=header["training_record"],
         )
-        name = task_file or described["source"]
+        source = task or described["source"]
         key = {
             "settings": settings.model_dump(mode="json"),
             "task": {part: described[part] for part in ("name", "version", "fingerprint")},
@@ -140,8 +141,9 @@ def described_evaluation(
         raise StoreError(
             f"{folder.path / folder.header_name} is damaged: {type(error).__name__} {text}"
         ) from None
-    task = _stored_task(folder.path, name, settings)
-    return Evaluation(task, settings, identity, folder, key)
+    if not isinstance(source, Task):
+        source = _stored_task(folder.path, source, settings)
+    return Evaluation(source, settings, identity, folder, key)
 
 
 def _stored_task(folder: Path, name: str, settings: RunSettings) -> Task:

@@ -45,6 +45,12 @@ class RecentPictures:
                 self._size -= len(self._files.popitem(last=False)[1])
         return found
 
+    def forget(self) -> None:
+        """Draw them anew when they are asked for; files in a folder stay."""
+        with self._lock:
+            self._files.clear()
+            self._size = 0
+
     def _kept(self, drawn: str) -> bytes:
         folder = os.environ.get(self._folder, "") if self._folder else ""
         if not folder:

@@ -1,6 +1,7 @@
 """The command line as a user meets it: output, exit codes, no traceback."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -194,14 +195,69 @@ def test_the_table_of_a_run_fits_the_terminal_and_cuts_nothing(tmp_path, task, w
     results = genbench.run("agent:memoriser", task, output=tmp_path, limit=20)
     shown = io.StringIO()
     tables.print_results(results, console=Console(file=shown, width=width, highlight=False))
-    lines = [line.rstrip() for line in shown.getvalue().splitlines()]
+    lines = shown.getvalue().splitlines()
     assert not [line for line in lines if "…" in line]
     start = next(number for number, line in enumerate(lines) if line.startswith("split "))
+    assert not [line for line in lines[start:] if line != line.rstrip()]
     table = lines[start : lines.index("", start)]
     assert max(map(len, table)) <= width
     split = results.splits["id"]
     assert sum(tables.rate(split.success_rate) in line for line in table) >= 1
     assert len(table) == (1 if width == 200 else 2) * (1 + len(results.splits))
+
+
+def test_a_table_on_a_terminal_keeps_its_style_and_ends_where_its_text_does():
+    import io
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from genbench.cli.layout import print_table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("name")
+    table.add_column("what")
+    table.add_row("a", "a long text")
+    table.add_row("b", "")
+    table.add_row("", "", end_section=True)
+    shown = io.StringIO()
+    console = Console(file=shown, width=40, force_terminal=True, color_system="standard")
+    print_table(console, table)
+    head, *rows, empty, end = shown.getvalue().split("\n")
+    assert (head[:4], head[-8:]) == ("\x1b[1m", "what\x1b[0m")
+    assert rows == ["a     a long text", "b"]
+    assert empty == end == ""
+
+
+def test_show_lists_the_protocols_and_what_each_split_sets(command):
+    shown = command("tasks", "show", "gp-vl-ood-visual", "--protocol", "suits", "--n", 0).stdout
+    lines = shown.splitlines()
+    assert "look.suit-colour black" in lines[3]
+    assert [line for line in lines if re.match(r"ood-red  .* 0\.72%  look.suit-colour red$", line)]
+    start = next(n for n, line in enumerate(lines) if line.startswith("protocols"))
+    told = lines[start + 1 : lines.index("", start)]
+    assert [line.split()[:2] for line in told] == [
+        ["paired", "paired"], ["*", "suits"], ["kinds", "paired"], ["paper", "unpaired"],
+    ]  # fmt: skip
+    assert told[0].endswith("id: face-10; ood: look.suit-colour red")
+    assert "ood-jpeg: look.jpeg 3" in told[2]
+    assert told[3].endswith(
+        "id: face-10, sampling paper, n 234, seed 42; ood: look.suit-colour red"
+    )
+    found = json.loads(command("tasks", "show", "gp-vl-ood-visual", "--json").stdout)
+    assert list(found["protocols"]) == ["paired", "suits", "kinds", "paper"]
+    assert found["protocols"]["kinds"]["splits"]["ood-blur"] == {
+        "role": "ood", "rule": "face-10", "settings": {"look": {"blur": 3}},
+    }  # fmt: skip
+    assert found["splits"]["ood"]["settings"] == {"look": {"suit-colour": "red"}}
+
+
+def test_a_wrong_protocol_gets_the_names_of_those_there_are(command):
+    done = command("tasks", "show", "gp-ood-cards", "--protocol", "paper")
+    assert done.returncode == 2
+    assert "has no protocol 'paper'; did you mean 'paired'? It has: paired\n" in done.stderr
+    done = command("tasks", "show", "gp-vl-ood-visual", "--protocol", "xyz")
+    assert "has no protocol 'xyz'; there is: kinds, paired, paper, suits\n" in done.stderr
 
 
 def test_ctrl_c_is_said_and_exits_130(monkeypatch, command):

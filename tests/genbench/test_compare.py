@@ -501,7 +501,7 @@ def test_one_task_keeps_the_keys_of_schema_version_1(memorised):
     assert found["base"] == found["tasks"][0]["base"]
     assert found["verify_iters"] == 2
     assert {"alpha", "correction", "tests", "checkpoints", "notes"} <= set(found)
-    assert found["schema_version"] == 2
+    assert found["schema_version"] == 3
 
 
 def test_a_folder_of_runs_is_all_of_them_and_the_base_can_be_named_by_its_folder(
@@ -781,3 +781,140 @@ def test_a_checkpoint_in_the_place_of_a_run_is_told_from_one(tmp_path, command):
         done = command("compare", name, "elsewhere")
         assert done.returncode == 2
         assert f"{name} is a checkpoint, not a run: score it with `genbench" in done.stderr
+
+
+# Perception
+
+
+@pytest.fixture(scope="module")
+def seeing(tmp_path_factory):
+    """Agents on the visual shift: one sees everything, one only what looks as in training."""
+    output = tmp_path_factory.mktemp("seeing")
+    asked = {"limit": 30, "verify_iters": 1, "task_settings": {"pixels": 96}}
+    return {
+        kind: run(kind, output, "gp-vl-ood-visual", **asked)
+        for kind in ("oracle", "visual-memoriser", "memoriser")
+    }
+
+
+def test_perception_is_compared_as_the_runs_have_it(seeing):
+    found = compare([seeing["oracle"], seeing["visual-memoriser"]])
+    of_name = quantities(found)
+    splits = genbench.load_run(seeing["visual-memoriser"]).results.splits
+    for split in ("id", "ood"):
+        one = of_name[f"perception, {split}"]
+        checked = splits[split].checks["perception"]
+        assert (one.base, one.value) == (1, pytest.approx(checked.value))
+        assert one.change.n == checked.n == 30
+        assert one.change.p_value_holm is not None
+    assert of_name["perception, ood"].change.value < -0.9
+    assert of_name["perception, ood"].mde is not None
+    assert list(of_name).index("perception, id") + 2 == list(of_name).index("rule read, ood")
+    assert found.tests == len(of_name)
+    (only,) = found.checkpoints[0].perception
+    assert (only.split, only.success, only.perception) == ("ood", "down", "down")
+    assert re.fullmatch(
+        r"perception on OOD -\d+\.\d pp: fell with success; corrected p < 0\.001", only.sentence
+    )
+
+
+def test_perception_is_printed_and_stands_in_json_and_csv(seeing, command, tmp_path):
+    asked = ("compare", seeing["oracle"], seeing["visual-memoriser"])
+    shown = command(*asked).stdout
+    assert "\nperception on OOD -" in shown
+    assert re.search(r"^perception id +30 +\d+ +100\.0 +100\.0 ", shown, re.M)
+    assert re.search(r"^perception ood +30 +\d+ +100\.0 ", shown, re.M)
+    done = command(*asked, "--json", "--csv", tmp_path / "rows.csv")
+    found = Comparison.model_validate_json(done.stdout)
+    assert found.checkpoints[0].perception[0].sentence in shown
+    rows = list(csv.DictReader((tmp_path / "rows.csv").open()))
+    measured = [row["split"] for row in rows if row["measure"] == "perception"]
+    assert measured == ["id", "ood"]
+
+
+def test_where_everything_was_seen_nothing_is_tested_and_a_note_says_so(seeing, tmp_path):
+    plain = [seeing["oracle"], seeing["memoriser"]]
+    found = compare(plain)
+    assert not [one for one in quantities(found).values() if one.measure == "perception"]
+    assert found.checkpoints[0].perception == []
+    assert not [note for note in found.notes if "perception" in note]
+    for number, folder in enumerate(plain):  # as a model leaves it, which was shown pictures
+        plain[number] = shutil.copytree(folder, tmp_path / str(number))
+        _edit(
+            plain[number],
+            "results.json",
+            lambda results: results["sampling"].update(images={"sizes": []}),
+        )
+    (note,) = [note for note in compare(plain).notes if "perception" in note]
+    assert note.startswith("perception is not compared: no first response")
+    seen = compare([plain[0], seeing["visual-memoriser"]])
+    assert not [note for note in seen.notes if "perception" in note]
+
+
+def _said(instance, task, kind):
+    """right, misseen (the cards are others, the formula is right), wrong, blind (both), silent."""
+    answer = json.loads(next(task.environment.solutions(instance)))
+    if kind in ("misseen", "blind"):
+        answer["cards"] = ["A", "A", "A", "A"]
+    if kind in ("wrong", "blind"):
+        answer["formula"] = "1+1"
+    if kind == "silent":
+        answer = {"formula": answer["formula"]}
+    return json.dumps(answer)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ("blind", "right", ("up", "up", "rose with success")),
+        ("right", "blind", ("down", "down", "fell with success")),
+        ("misseen", "wrong", ("down", "up", "rose, success fell")),
+        ("wrong", "misseen", ("up", "down", "fell, success rose")),
+        ("misseen", "blind", ("down", "flat", "not shown to have changed, success fell")),
+        ("blind", "misseen", ("up", "flat", "not shown to have changed, success rose")),
+        ("blind", "wrong", ("flat", "up", "rose, success is not shown to have changed")),
+        ("right", "misseen", ("flat", "down", "fell, success is not shown to have changed")),
+        ("blind", "blind", None),
+        ("silent", "blind", None),
+    ],
+)
+def test_perception_beside_success_has_its_words(tmp_path, before, after, expected):
+    """On OOD alone: ID is `blind` in both."""
+    task = genbench.load_task("gp-ood-rule", limit=LIMIT)
+    made = []
+    for name, kind in (("before", before), ("after", after)):
+        path = tmp_path / f"{name}.jsonl"
+        with path.open("w") as file:
+            for split in task.splits.values():
+                for one in split.instances():
+                    said = _said(one, task, kind if split.name == "ood" else "blind")
+                    print(json.dumps({"instance_id": one.id, "response": said}), file=file)
+        made.append(import_responses(path, task, tmp_path / "runs", model=name)[0].folder.path)
+    (found,) = compare(made).checkpoints
+    assert ("perception, ood" in quantities(compare(made))) == (before != "silent")
+    if expected is None:
+        assert found.perception == []
+    else:
+        (one,) = found.perception
+        success, perception, words = expected
+        assert (one.split, one.success, one.perception) == ("ood", success, perception)
+        assert re.search(rf"pp: {words}; corrected p", one.sentence)
+
+
+def test_perception_says_of_how_many_instances_it_is(tmp_path):
+    """Where one response of a pair does not say what it saw, that pair is no part of it."""
+    task = genbench.load_task("gp-ood-rule", limit=LIMIT)
+    made = []
+    for name in ("before", "after"):
+        path = tmp_path / f"{name}.jsonl"
+        with path.open("w") as file:
+            for split in task.splits.values():
+                for number, one in enumerate(split.instances()):
+                    kind = "right" if name == "before" else "blind" if number % 2 else "silent"
+                    said = _said(one, task, kind)
+                    print(json.dumps({"instance_id": one.id, "response": said}), file=file)
+        made.append(import_responses(path, task, tmp_path / "runs", model=name)[0].folder.path)
+    found = compare(made)
+    assert quantities(found)["perception, ood"].change.n == LIMIT / 2
+    for one in found.checkpoints[0].perception:
+        assert one.sentence.endswith(f"; of {LIMIT // 2} instances of {LIMIT}, where both say it")

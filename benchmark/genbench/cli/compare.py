@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from genbench.comparison_results import (
         ComparedTask,
         Comparison,
+        PerceptionReading,
         Quantity,
         Reading,
         SeedMean,
@@ -90,7 +91,7 @@ def _print_task(console: Console, found: Comparison, task: ComparedTask) -> None
     for one in found.on(task):
         console.print()
         say(console, _model(one.model), bold=True)
-        _print_readings(console, one.readings)
+        _print_readings(console, one.readings, one.perception)
         _print_quantities(console, one.quantities, task.verify_iters)
     for seeds in found.training_seeds:
         if seeds.task == task.label:
@@ -111,11 +112,13 @@ def _print_task(console: Console, found: Comparison, task: ComparedTask) -> None
             _print_changes(console, [(one.name, one.change) for one in methods.quantities])
 
 
-def _print_readings(console: Console, readings: list[Reading]) -> None:
+def _print_readings(
+    console: Console, readings: list[Reading], perception: Sequence[PerceptionReading] = ()
+) -> None:
     from genbench.cli.layout import say
 
-    for reading in readings:
-        say(console, reading.sentence)
+    for sentence in (one.sentence for group in (readings, perception) for one in group):
+        say(console, sentence)
     console.print()
 
 
@@ -236,7 +239,7 @@ def _figures(change: DifferenceResult) -> tuple[str, str, str]:
 
 
 def _label(quantity: Quantity, verify_iters: int) -> str:
-    """`ood within 5`, `ood - id`, `stickiness ood`."""
+    """`ood within 5`, `ood - id`, `perception ood`."""
     subject = quantity.split
     if quantity.kind == "difference in differences":
         subject += " - id"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 _ENDLESS = 10_000
 
@@ -34,6 +35,22 @@ def say(console: Console, text: str, *, bold: bool = False) -> None:
     )
 
 
+def print_table(console: Console, table: Table) -> None:
+    """A table without the blanks that would fill its last column: nobody sees them, and whatever
+    is copied has them."""
+    from rich.segment import Segment, Segments
+
+    lines: list[Segment] = []
+    for line in console.render_lines(table, pad=False):
+        while line and not line[-1].text.strip():
+            line.pop()
+        if line:
+            text, style, control = line[-1]
+            line[-1] = Segment(text.rstrip(), style, control)
+        lines += [*line, Segment.line()]
+    console.print(Segments(lines), end="")
+
+
 def print_rows(
     console: Console, titles: Sequence[str], rows: Sequence[Row], *, heads: Sequence[str] = ("",)
 ) -> None:
@@ -55,7 +72,7 @@ def print_rows(
         table.add_row(*(Text(cell) for cell in (*first, *row.figures)))
     endless = console.options.update(width=_ENDLESS)
     if Measurement.get(console, endless, table).maximum <= console.width:
-        console.print(table)
+        print_table(console, table)
         return
     for line in _stacked(titles, rows):
         console.print(Text(line), soft_wrap=True)
@@ -90,7 +107,7 @@ def print_words(console: Console, title: str, columns: Sequence[str], rows: Sequ
         table.add_row(*(Text(cell) for cell in (row.name, *row.figures)))
     endless = console.options.update(width=_ENDLESS)
     if Measurement.get(console, endless, table).maximum <= console.width:
-        console.print(table)
+        print_table(console, table)
         return
     for row in rows:
         say(console, row.name)

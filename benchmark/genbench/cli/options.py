@@ -9,7 +9,9 @@ import typer
 TaskSet = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", help="A setting of the task, key=value, such as pixels=224; may be repeated."
+        "--set",
+        help="A setting of the task, key=value, such as pixels=224; may be repeated. What a split "
+        "sets itself cannot be set.",
     ),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N.")]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -122,6 +123,13 @@ def run(
         str | None,
         typer.Option(help="i/n: play the i-th of n shares alone, for `genbench merge`."),
     ] = None,
+    workers: Annotated[
+        str,
+        typer.Option(
+            metavar="N|auto",
+            help="Processes on this CPU, a thread each, that share the run out; auto: one a core.",
+        ),
+    ] = "1",
     cache: Annotated[
         str | None, typer.Option(help="A folder of responses that are kept across runs.")
     ] = None,
@@ -131,20 +139,37 @@ def run(
     options = load_options(
         model_args, device, dtype, batch_size, chat_template, thinking_budget, cache
     )
+    wanted = _workers(workers, shard)
+    from pathlib import Path
+
     from genbench.errors import InterruptedRunError
-    from genbench.evaluation import execute, prepare
+    from genbench.evaluation import prepare
+    from genbench.models import find_backend
     from genbench.models.loader import Loader
     from genbench.registry import load_task
     from genbench.sharding.shard import Shard
+    from genbench.sharding.workers import usable_workers
     from genbench.yamlfile import assigned
 
     share = None if shard is None else Shard.parse(shard)
+    at_once = usable_workers(wanted, find_backend(model, backend), options)
     asked: dict[str, Any] = {
         "protocol": protocol,
         "prompt": prompt,
         "feedback": feedback,
         "limit": limit,
         "settings": assigned(assign),
+    }
+    settings: dict[str, Any] = {
+        "verify_iters": verify_iters,
+        "samples": samples,
+        "temperature": temperature,
+        "top_p": top_p,
+        "max_new_tokens": max_new_tokens,
+        "stop": tuple(stop or ()),
+        "thinking": thinking,
+        "system": system,
+        "seed": seed,
     }
     prepared = [
         prepare(
@@ -154,31 +179,39 @@ def run(
             backend=backend,
             options=options,
             shard=share,
-            verify_iters=verify_iters,
-            samples=samples,
-            temperature=temperature,
-            top_p=top_p,
-            max_new_tokens=max_new_tokens,
-            stop=tuple(stop or ()),
-            thinking=thinking,
-            system=system,
-            seed=seed,
+            **settings,
         )
         for name in dict.fromkeys(task)
     ]
     from genbench.cli.tables import print_results
     from genbench.sharding.playing import ShardResult, execute_shard
+    from genbench.sharding.shares import SharedRun
+    from genbench.sharding.workers import execute_shared
 
-    play: Callable[..., Results | ShardResult] = execute if share is None else execute_shard
     loader = Loader(prepared[0][1], prepared[0][0].identity)
     found = []
-    for evaluation, _ in prepared:
+    results: Results | ShardResult
+    for evaluation, of_model in prepared:
         was_finished = evaluation.finished and not no_resume
+        shared = SharedRun(
+            title=f"{model} on {evaluation.task.name}",
+            model=model,
+            task=evaluation.task,
+            settings=settings,
+            folder=evaluation.folder.path,
+            output=Path(output),
+            backend=backend,
+            options=options,
+        )
         try:
-            with progress_of_run(f"{model} on {evaluation.task.name}") as report:
-                results = play(
-                    evaluation, loader.load, options, resume=not no_resume, report=report
-                )
+            with progress_of_run(shared.title) as report:
+                how: dict[str, Any] = {"resume": not no_resume, "report": report}
+                if share is None:
+                    results = execute_shared(
+                        evaluation, shared, of_model, loader.load, at_once, note=_note, **how
+                    )
+                else:
+                    results = execute_shard(evaluation, loader.load, options, **how)
         except KeyboardInterrupt:
             raise InterruptedRunError(
                 "interrupted. The finished turns are on disk: run the same command again to go on"
@@ -195,6 +228,29 @@ def run(
     if as_json:
         shown: list[Any] = [results.model_dump(mode="json") for results in found]
         typer.echo(json.dumps(shown[0] if len(shown) == 1 else shown, indent=1))
+
+
+def _note(text: str) -> None:
+    typer.echo(f"({text})", err=True)
+
+
+def _workers(text: str, shard: str | None) -> int | Literal["auto"]:
+    """`--workers`. Raises UsageError."""
+    from genbench.errors import UsageError
+
+    found: int | Literal["auto"]
+    if text == "auto":
+        found = "auto"
+    elif re.fullmatch("[0-9]{1,6}", text) and int(text):
+        found = int(text)
+    else:
+        raise UsageError(f"--workers: a whole number from 1, or auto, not '{text}'")
+    if found != 1 and shard is not None:
+        raise UsageError(
+            "--workers and --shard: a run is shared out by the one or by the other; --shard plays "
+            "one share in this process"
+        )
+    return found
 
 
 def _shard_text(evaluation: Evaluation, result: ShardResult) -> str:

@@ -10,6 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from genbench.cli.layout import print_table
+from genbench.settings import setting_text
+
 if TYPE_CHECKING:
     from genbench.results import (
         DifferenceResult,
@@ -84,21 +87,21 @@ def print_results(
         )
     )
     for table in _fitting(console, [_splits(results)], _splits_in_two(results)):
-        console.print(table)
+        print_table(console, table)
     if any(len(split.success_at) > 1 for split in results.splits.values()):
         console.print()
         for table in _fitting(console, [_attempts(results)], [_attempts_down(results)]):
-            console.print(table)
+            print_table(console, table)
     if any(split.steps for split in results.splits.values()):
         console.print()
-        console.print(_steps(results))
+        print_table(console, _steps(results))
     if results.settings["samples"] > 1:
         console.print()
-        console.print(_samples(results))
+        print_table(console, _samples(results))
     if _perception_tells(results):
         console.print()
         for table in _fitting(console, [_checks(results)], _checks_in_two(results)):
-            console.print(table)
+            print_table(console, table)
     for name, found in results.generalization.items():
         _print_generalization(console, results, name, found)
     _print_footer(console, results, folder)
@@ -110,7 +113,8 @@ def _unusual(results: Results) -> str:
     shown = []
     if settings["backend"] not in ("hf", "agent", "import"):
         shown.append(settings["backend"])
-    shown += [f"{key} {value}" for key, value in settings.get("task_settings", {}).items()]
+    if settings.get("task_settings"):
+        shown.append(setting_text("task_settings", settings["task_settings"]))
     if settings["limit"] is not None:
         shown.append(f"limit {settings['limit']}")
     if settings["temperature"] > 0:
@@ -320,7 +324,7 @@ def _print_generalization(
     for row in rows:
         table.add_row(*row)
     console.print()
-    console.print(table)
+    print_table(console, table)
 
 
 def _detectable(mde: MinimumDetectable) -> str:

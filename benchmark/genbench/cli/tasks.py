@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -49,6 +49,7 @@ def show(
     as_json: _Json = False,
 ) -> None:
     """Size, clusters, chance, minimum detectable gap, certificate and sample prompts."""
+    from genbench.cli.task_details import described, print_described
     from genbench.errors import UsageError, closest
 
     task = _loaded(name, protocol, prompt, assign)
@@ -56,7 +57,7 @@ def show(
         raise UsageError(
             f"task '{task.name}' has no split '{split}'; {closest(split, task.splits)}"
         )
-    found = _described(task)
+    found = described(task)
     samples = [
         instance
         for one in ([task.splits[split]] if split else task.splits.values())
@@ -66,7 +67,7 @@ def show(
     if as_json:
         typer.echo(json.dumps({**found, **({"images": saved} if save_images else {})}, indent=2))
         return
-    _print(found)
+    print_described(found)
     for instance in samples:
         typer.echo(f"\n--- {instance.id}")
         for message in task.messages(instance):
@@ -76,12 +77,18 @@ def show(
 
 
 @tasks_app.command("check")
-def check(name: _Name, assign: TaskSet = None) -> None:
+def check(
+    name: _Name,
+    protocol: Annotated[
+        str | None, typer.Option(help="One of the task's protocols, by default each of them.")
+    ] = None,
+    assign: TaskSet = None,
+) -> None:
     """Load a task, draw every split of every protocol, and hold its agents against it."""
     from genbench.registry import load_spec
 
-    for protocol in load_spec(name).protocols:
-        task = _loaded(name, protocol, None, assign)
+    protocols = list(load_spec(name).protocols) if protocol is None else [protocol]
+    for task in [_loaded(name, one, None, assign) for one in protocols]:
         task.check_instances()
         for split in task.splits.values():
             sample = split.instances()[:_CHECKED]
@@ -92,7 +99,7 @@ def check(name: _Name, assign: TaskSet = None) -> None:
             listed = ", ".join(f"{kind} {count}" for kind, count in right.items())
             steps = "" if asked == len(sample) else f" states of {len(sample)}"
             typer.echo(
-                f"{protocol}/{split.name}: {len(split.instances())} instances; "
+                f"{task.protocol.name}/{split.name}: {len(split.instances())} instances; "
                 f"right of {asked}{steps}: {listed}"
             )
 
@@ -206,112 +213,3 @@ def _check_scores(split: Split, right: Mapping[str, int], n: int) -> None:
             raise TaskError(
                 f"the ID split is what agent:{kind} knows, but it is right on {count} of {n} alone"
             )
-
-
-def _mean_chance(task: Task, instances: tuple[Instance, ...]) -> float | None:
-    chances = [task.environment.chance(instance) for instance in instances]
-    known = [chance for chance in chances if chance is not None]
-    return sum(known) / len(known) if len(known) == len(chances) else None
-
-
-def _one_split(task: Task, split: Split) -> dict[str, Any]:
-    instances = tuple(split.instances())
-    return {
-        "role": split.spec.role,
-        "shift": split.spec.shift,
-        "rule": split.spec.rule,
-        "n": len(instances),
-        "clusters": len({instance.cluster for instance in instances}),
-        "chance": _mean_chance(task, instances),
-        "fingerprint": split.fingerprint,
-    }
-
-
-def _described(task: Task) -> dict[str, Any]:
-    splits = {name: _one_split(task, split) for name, split in task.splits.items()}
-    certificate = task.environment.certificate(
-        {name: split.instances() for name, split in task.splits.items()}
-    )
-    return {
-        "name": task.name,
-        "version": task.spec.version,
-        "summary": task.spec.summary,
-        "protocol": task.protocol.name,
-        "prompt": task.environment.prompt,
-        "cluster": task.spec.cluster,
-        "fingerprint": task.fingerprint,
-        "splits": splits,
-        "minimum_detectable_gap": _detectable(splits, task.protocol.paired),
-        "certificate": certificate,
-    }
-
-
-def _detectable(splits: Mapping[str, Mapping[str, Any]], paired: bool) -> dict[str, Any]:
-    """What gap a run can find: of pairs by their discordance, else by the ID rate; as if all
-    instances were independent, and as if those of a cluster agreed."""
-    from genbench.stats import minimum_detectable_difference, minimum_detectable_fall
-
-    out = [split for split in splits.values() if split["role"] == "ood"]
-
-    def gaps(key: str) -> dict[str, float | None]:
-        n = splits["id"][key]
-        if paired:
-            return {
-                str(share): minimum_detectable_difference(n, share)
-                for share in (0.1, 0.2, 0.3, 0.5)
-            }
-        smallest = min(split[key] for split in out)
-        return {
-            str(rate): minimum_detectable_fall(n, smallest, rate) for rate in (0.3, 0.5, 0.7, 0.9)
-        }
-
-    independent, agreeing = gaps("n"), gaps("clusters")
-    test = "exact McNemar" if paired else "Fisher's exact test"
-    return {
-        "method": f"{test}, alpha 0.05, power 0.80, by {'discordance' if paired else 'ID success'}",
-        "by_discordance": independent if paired else None,
-        "by_discordance_of_clusters": agreeing if paired else None,
-        "by_rate": None if paired else independent,
-        "by_rate_of_clusters": None if paired else agreeing,
-    }
-
-
-def _print(found: dict[str, Any]) -> None:
-    typer.echo(
-        f"{found['name']} {found['version']} ({found['protocol']}, prompt {found['prompt']})"
-    )
-    typer.echo(found["summary"])
-    typer.echo(f"fingerprint {found['fingerprint'][:16]}; cluster: {found['cluster']}\n")
-    width = 2 + max(12, *map(len, found["splits"]))
-    typer.echo(f"{'split':<{width}}{'role':<9}{'rule':<16}{'n':>6}{'clusters':>10}{'chance':>9}")
-    for name, split in found["splits"].items():
-        chance = "unknown" if split["chance"] is None else f"{100 * split['chance']:.2f}%"
-        typer.echo(
-            f"{name:<{width}}{split['role']:<9}{split['rule'] or '':<16}{split['n']:>6}"
-            f"{split['clusters']:>10}{chance:>9}"
-        )
-    detectable = found["minimum_detectable_gap"]
-    paired = detectable["by_discordance"] is not None
-    by, what = ("by_discordance", "pairs") if paired else ("by_rate", "instances")
-    typer.echo(f"\nminimum detectable gap ({detectable['method']}); a run lies between:")
-    for words, key in (
-        (f"if {what} are independent", by),
-        (f"if the {what} of a cluster agree", f"{by}_of_clusters"),
-    ):
-        listed = ", ".join(
-            f"{100 * gap:.1f} pp at {share}"
-            for share, gap in detectable[key].items()
-            if gap is not None
-        )
-        typer.echo(f"  {words}: {listed or 'none'}")
-    partition = found["certificate"].get("partition_fingerprint", "")[:16]
-    held = f"; partition {partition}" if partition else ""
-    if not found["certificate"]:
-        typer.echo("\ncertificate: none; the environment says nothing of training problems")
-        return
-    typer.echo(f"\ncertificate (problems that the bundled recipes may train on{held})")
-    for name, counts in found["certificate"].get("splits", {}).items():
-        listed = ", ".join(
-            f"{key.replace('_', ' ')}: {count}" for key, count in counts.items() if key != "n"
-        )
-        typer.echo(f"  {name}: of {counts.get('n')} problems, {listed}")

@@ -52,6 +52,12 @@ class ApiBackend(Backend):
             parameters=parameters if type(parameters) is int and parameters > 0 else None,
         )
 
+    def check_workers(self, options: LoadOptions) -> None:
+        raise UsageError(
+            "--workers: the backend api asks several things at once by itself; --model-args "
+            "concurrency=N says how many requests are in flight"
+        )
+
     def load(self, identity: Identity, options: LoadOptions) -> Model:
         chosen = ApiOptions.of(options.arguments)
         return ApiModel(

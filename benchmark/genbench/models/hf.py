@@ -15,6 +15,7 @@ from typing import Any
 
 from genbench.errors import ModelError
 from genbench.models import files
+from genbench.models.ahead import Ahead
 from genbench.models.decoding import Decoder, StopStrings
 from genbench.models.folder import FolderBackend, load_prompts
 from genbench.models.interface import (
@@ -43,6 +44,7 @@ from genbench.thinking import CLOSE
 
 _BATCH = {"cpu": 128, "cuda": 256, "mps": 64, "xpu": 64}
 _BATCH_WITH_IMAGES = {"cpu": 16, "cuda": 32, "mps": 16, "xpu": 16}
+_KEPT_PROMPTS = 4096
 
 
 class HFBackend(FolderBackend):
@@ -88,6 +90,9 @@ class HFModel(BatchedModel):
         )
         self._budget = self._thinking(options.thinking_budget)
         self._halvings: list[int] = []
+        #: first prompts from their check until they are asked, as far as bounded memory holds them
+        self._checked: dict[tuple[str, int], Prompt] = {}
+        self._ahead: Ahead[Inputs] = Ahead()
 
     def _thinking(self, tokens: int | None) -> ThinkingBudget | None:
         if tokens is None:
@@ -98,6 +103,7 @@ class HFModel(BatchedModel):
     # -- requests -------------------------------------------------------------------------------
 
     def start(self, task: Task) -> None:
+        self._checked.clear()
         self._prompts.start()
 
     def submit(self, requests: Sequence[Request]) -> None:
@@ -110,6 +116,8 @@ class HFModel(BatchedModel):
     def _check(self, request: Request) -> None:
         """Raise ModelError where a first prompt cannot be answered at full length."""
         prompt = self._prompt(request)
+        if len(self._checked) < _KEPT_PROMPTS:
+            self._checked[request.episode, request.turn] = prompt
         size = self._prompts.length(prompt)
         if self._context is not None and size + request.max_new_tokens > self._context:
             images = f" (with those of its images: {len(prompt.images)})" if prompt.images else ""
@@ -120,6 +128,9 @@ class HFModel(BatchedModel):
             )
 
     def _prompt(self, request: Request) -> Prompt:
+        found = self._checked.get((request.episode, request.turn))
+        if found is not None and found.request is request:
+            return found
         prompt = self._prompts.prompt(request)
         check_vocabulary(prompt.ids, vocabulary(self._model))
         return prompt
@@ -131,7 +142,15 @@ class HFModel(BatchedModel):
         return self._prompt(request).text
 
     def generate(self, batch: Sequence[Request]) -> Sequence[Response]:
+        try:
+            return self._answered(batch)
+        finally:
+            self._ahead.settle()
+
+    def _answered(self, batch: Sequence[Request]) -> list[Response]:
         prompts = [self._prompt(request) for request in batch]
+        for request in batch:
+            self._checked.pop((request.episode, request.turn), None)
         # Some processors take no batch in which some prompts have images and others have none.
         shown = [place for place, prompt in enumerate(prompts) if prompt.images]
         plain = [place for place, prompt in enumerate(prompts) if not prompt.images]
@@ -186,7 +205,7 @@ class HFModel(BatchedModel):
         import torch
         from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteriaList
 
-        inputs = self._prompts.inputs(batch, self._kept.pad)
+        inputs = self._inputs(batch)
         longest = max(inputs.lengths)
         sampler = RowSampler(
             [prompt.request for prompt in batch],
@@ -224,6 +243,25 @@ class HFModel(BatchedModel):
             for number, (length, answer) in enumerate(zip(inputs.lengths, answers, strict=True))
         ]
 
+    def _inputs(self, batch: Sequence[Prompt]) -> Inputs:
+        """The inputs of a batch; those of the next one are begun, where they have images, which
+        may take longer to draw, read and process than to answer."""
+        found = self._ahead.take(_key([prompt.request for prompt in batch]))
+        if found is None:
+            self._ahead.settle()
+            found = self._prompts.inputs(batch, self._kept.pad)
+        shown = [one for one in self.following if any(part.images for part in one.messages)]
+        self.following = ()
+        # A stop string or a thinking budget keeps the tokenizer at work in `generate`.
+        if shown and not shown[0].stop and self._budget is None:
+            self._ahead.begin(
+                _key(shown),
+                lambda: self._prompts.inputs(
+                    [self._prompt(request) for request in shown], self._kept.pad
+                ),
+            )
+        return found
+
     def _on_device(self, inputs: Inputs) -> tuple[Any, dict[str, Any]]:
         """Token ids, and the other tensors; pixels in the model's precision."""
         moved = {
@@ -258,6 +296,10 @@ class HFModel(BatchedModel):
     def events(self) -> Mapping[str, Any]:
         """What happened on the way: batches halved for want of memory (their sizes)."""
         return {"halved_batches": self._halvings}
+
+
+def _key(requests: Sequence[Request]) -> tuple[tuple[str, int], ...]:
+    return tuple((request.episode, request.turn) for request in requests)
 
 
 @contextmanager

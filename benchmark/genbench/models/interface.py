@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from genbench.errors import UsageError, closest
+from genbench.models.options import check_on_cpu
 from genbench.task import Instance, Message, Task
 
 FinishReason = Literal["stop", "length", "error"]
@@ -174,6 +175,11 @@ class Backend(ABC):
                 "so its samples could not be drawn again; use --backend hf"
             )
 
+    def check_workers(self, options: LoadOptions) -> None:
+        """Raise UsageError where several processes, each with a model of its own and one thread,
+        are no way to be faster on this machine: with these options, or at all."""
+        check_on_cpu(options.device)
+
     def deciding(self, options: LoadOptions) -> dict[str, str]:
         """The model arguments that can change an answer: settings of the run."""
         return dict(options.arguments)
@@ -190,6 +196,9 @@ class Backend(ABC):
                 )
 
 
+_Queued: TypeAlias = tuple[int, int, int, Request]
+
+
 class BatchedModel(Model):
     """A model that answers one batch at a time, after a fixed plan.
 
@@ -202,8 +211,10 @@ class BatchedModel(Model):
     def __init__(self, batch_size: int) -> None:
         self.batch_size = batch_size
         # A heap by turn and canonical order: sorting a queue for every batch would be quadratic.
-        self._queue: list[tuple[int, int, int, Request]] = []
+        self._queue: list[_Queued] = []
         self._submitted = 0
+        #: in `generate`: the batch after that one, where it is known already
+        self.following: Sequence[Request] = ()
 
     def submit(self, requests: Sequence[Request]) -> None:
         for request in requests:
@@ -211,8 +222,20 @@ class BatchedModel(Model):
             heappush(self._queue, (request.turn, request.order, self._submitted, request))
 
     def receive(self) -> Sequence[tuple[Request, Response]]:
+        batch = [entry[3] for entry in self._take()]
+        if all(request.known for request in batch):
+            return [(request, request.known) for request in batch if request.known]
+        self.following = self._following(batch[0].turn)
+        answers = self.generate(batch)
+        return [
+            (request, request.known or answer)
+            for request, answer in zip(batch, answers, strict=True)
+        ]
+
+    def _take(self) -> list[_Queued]:
+        """The next batch, off the queue."""
         first = self._queue[0][3]
-        batch: list[Request] = []
+        batch: list[_Queued] = []
         while self._queue and len(batch) < self.batch_size:
             request = self._queue[0][3]
             if (request.turn, request.max_new_tokens, request.stop) != (
@@ -221,14 +244,19 @@ class BatchedModel(Model):
                 first.stop,
             ):
                 break
-            batch.append(heappop(self._queue)[3])
-        if all(request.known for request in batch):
-            return [(request, request.known) for request in batch if request.known]
-        answers = self.generate(batch)
-        return [
-            (request, request.known or answer)
-            for request, answer in zip(batch, answers, strict=True)
-        ]
+            batch.append(heappop(self._queue))
+        return batch
+
+    def _following(self, turn: int) -> list[Request]:
+        """The batch after one of that turn, where it is settled: what the answers lead to is of
+        later turns. Empty where it is not, or where the journal holds it."""
+        if not self._queue or self._queue[0][0] != turn:
+            return []
+        batch = self._take()
+        for entry in batch:
+            heappush(self._queue, entry)
+        requests = [entry[3] for entry in batch]
+        return [] if all(request.known for request in requests) else requests
 
     @abstractmethod
     def generate(self, batch: Sequence[Request]) -> Sequence[Response]:

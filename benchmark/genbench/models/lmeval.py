@@ -116,6 +116,14 @@ class LMEvalBackend(Backend):
             return None
         return resolve_dtype(options.dtype, resolve_device(options.device))
 
+    def check_workers(self, options: LoadOptions) -> None:
+        if self._kind not in (*TRANSFORMERS, *OF_IMAGES):
+            raise UsageError(
+                f"--workers is for lm-eval's transformers models, not for {self.name}, which has "
+                "means of its own to answer several things at once"
+            )
+        super().check_workers(options)
+
     def load(self, identity: Identity, options: LoadOptions) -> Model:
         if self._kind in OF_IMAGES:
             from genbench.models.lmeval_images import LMEvalImageModel

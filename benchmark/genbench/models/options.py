@@ -19,6 +19,8 @@ def flag(arguments: Mapping[str, str], name: str) -> bool:
 
 def resolve_device(name: str) -> str:
     """`auto` -> `cuda` where there is one, else `cpu`. Raises UsageError."""
+    if name == "cpu":  # known without torch, whose import takes seconds
+        return name
     import torch
 
     if name == "auto":
@@ -39,6 +41,17 @@ def resolve_device(name: str) -> str:
                 f"--device {name}: the last {kind.upper()} device here is {kind}:{count - 1}"
             )
     return name
+
+
+def check_on_cpu(device: str) -> None:
+    """Raise UsageError for several processes on another device than the CPU."""
+    found = resolve_device(device)
+    if found != "cpu":
+        raise UsageError(
+            f"--workers: the processes would share {found}, each with a copy of the model, and "
+            "none be faster; leave it out, or play on the CPU with --device cpu. Several GPUs are "
+            "given a share each with --shard i/n and --device, or by `genbench sweep --ray`"
+        )
 
 
 def resolve_dtype(name: str, device: str) -> str:

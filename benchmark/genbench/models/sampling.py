@@ -65,14 +65,18 @@ class RowSampler:
         """scores: [rows, vocabulary]; the same shape back, -inf but for the choices."""
         import torch
 
-        logprobs = torch.log_softmax(scores.float(), dim=-1)
-        refuse_nan(logprobs)  # an infinite score is NaN here, too
-        choice = scores.argmax(dim=-1)
-        for rows in self._sampled_together(logprobs.shape[-1]):
-            choice[rows] = self._sample(logprobs[rows], rows)
+        floats = scores.float()
+        choice = floats.argmax(dim=-1)
+        total = torch.logsumexp(floats, dim=-1)
+        # One NaN or infinite score makes its row's sum NaN or infinite.
+        refuse_nan(total - total)
+        for rows in self._sampled_together(scores.shape[-1]):
+            choice[rows] = self._sample(torch.log_softmax(floats[rows], dim=-1), rows)
         if self._budget is not None:
             self._close_thinking(input_ids, choice, self._budget)
-        self._chosen_logprobs.append(logprobs.gather(1, choice[:, None])[:, 0])
+        self._chosen_logprobs.append(floats.gather(1, choice[:, None])[:, 0] - total)
+        if not self._sampled and self._budget is None:
+            return scores  # `generate` takes the highest one itself
         forced = torch.full_like(scores, float("-inf"))
         return forced.scatter(1, choice[:, None], 0.0)
 

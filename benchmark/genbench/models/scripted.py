@@ -58,6 +58,9 @@ class AgentBackend(Backend):
             raise UsageError("--thinking-budget: a scripted agent generates no tokens to limit")
         return Identity(f"agent:{kind}", self.name, fingerprint(["agent", kind]))
 
+    def check_workers(self, options: LoadOptions) -> None:
+        """Agents compute wherever they are."""
+
     def load(self, identity: Identity, options: LoadOptions) -> Model:
         return AgentModel(
             identity.name.removeprefix("agent:"), options.batch_size or _DEFAULT_BATCH

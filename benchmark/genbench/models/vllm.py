@@ -60,6 +60,12 @@ class VLLMBackend(FolderBackend):
                 "--backend hf"
             )
 
+    def check_workers(self, options: LoadOptions) -> None:
+        raise UsageError(
+            "--workers: vLLM uses the whole machine by itself; --model-args data_parallel_size=N "
+            "makes several copies of the model"
+        )
+
     def deciding(self, options: LoadOptions) -> dict[str, str]:
         return {name: value for name, value in options.arguments.items() if name not in _OF_SPEED}
 

@@ -13,7 +13,7 @@ from genbench.folders import find_runs, read_run, refuse_unfinished
 from genbench.report.findings import Finding
 from genbench.report.text import clean, distinct
 from genbench.results import GeneralizationResult, Results, SplitResult
-from genbench.settings import IMPORTED, RunSettings
+from genbench.settings import IMPORTED, RunSettings, setting_text
 from genbench.store import slug
 
 _METHODS = ("base", "sft", "rl")
@@ -171,7 +171,7 @@ def _question_settings(run: ReportRun) -> dict[str, Any]:
 def _told(chosen: dict[str, Any], groups: list[list[ReportRun]]) -> str:
     others = [_question_settings(group[0]) for group in groups]
     return ", ".join(
-        f"{name} {'none' if value is None else value}"
+        setting_text(name, value)
         for name, value in chosen.items()
         if any(other[name] != value for other in others)
     )
@@ -225,4 +225,4 @@ def _varied(settings: Iterable[RunSettings]) -> list[str]:
 
 def _listed(settings: RunSettings, names: list[str]) -> str:
     values = settings.model_dump(mode="json")
-    return ", ".join(f"{name} {values[name]}" for name in names)
+    return ", ".join(setting_text(name, values[name]) for name in names)

@@ -27,6 +27,7 @@ from genbench.report.loading import Group, ReportRun
 from genbench.report.tables import HEADLINE, METHOD, OOD_SPLIT, Row
 from genbench.report.text import clean, points
 from genbench.results import run_key
+from genbench.settings import setting_text
 
 _PIXELS = 96  # CSS pixels an inch
 
@@ -185,7 +186,7 @@ def _settings(run: ReportRun) -> dict[str, Any]:
 
 
 def _line(values: Mapping[str, Any] | None) -> str:
-    return ", ".join(f"{key} {value}" for key, value in (values or {}).items())
+    return ", ".join(setting_text(key, value) for key, value in (values or {}).items())
 
 
 def _data(

@@ -190,7 +190,7 @@ def _controls(task: Task | None) -> dict[str, str]:
 def _wanted(base: ScoredRun, run: ScoredRun) -> Iterator[Planned]:
     compared = {"id", *base.named("ood")}
     for one in planned(base, run):
-        if one.measure != "success at VIter" and one.split in compared:
+        if one.measure not in ("success at VIter", "perception") and one.split in compared:
             yield one
 
 

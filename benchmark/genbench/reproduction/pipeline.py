@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 CONCLUSION, PAGE = "conclusion", "page"
 _TABLES = ("scaling.csv", "compute.csv")  # every checkpoint's rates; methods along compute
-_PRELOAD = ("genbench.sweep.preload", "genbench.reproduction.preload")
+_PRELOAD = ("genbench.preload", "genbench.reproduction.preload")
 _STAGES = 5
 
 

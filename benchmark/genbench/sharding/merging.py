@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from genbench.errors import StoreError, UsageError
-from genbench.evaluation import Evaluation, finish, run_folder
+from genbench.evaluation import Evaluation, described, finish, run_folder
 from genbench.labels import clean
 from genbench.records import EpisodeRecord, episode_key, lines_sha256
 from genbench.results import Results
 from genbench.sharding.playing import ShardResult, read_result
 from genbench.sharding.shard import HEADER, ShardFolder
-from genbench.store import JOURNAL, differences, read_json
-from genbench.task import canonical_json
+from genbench.store import JOURNAL, RunFolder, differences, read_json
+from genbench.task import Task, canonical_json
 from genbench.verification import described_evaluation, header_faults
 
 #: the parts of a header that are equal in all shards of a run
@@ -65,7 +65,23 @@ def merge_shards(
         _check_complete(shards, [group[0] for group in groups if group is not shards])
         if not mixed:
             _refuse_other_ways(shards)
-    return [_merge(shards, output, task_file) for shards in groups]
+    return [_merge(shards, _below(output, _evaluation(shards[0], task_file))) for shards in groups]
+
+
+def merge_run(folder: Path, task: Task, shards: Sequence[Path]) -> Merged:
+    """Merge the folders of all shards of a run on a task into the run's folder.
+
+    Raises StoreError where they are of several runs, and else as `merge_shards`.
+    """
+    found = sorted((_read(one) for one in shards), key=lambda one: one.result.shard)
+    # As a run that is resumed: the same weights may have come under another name since.
+    last = max(found, key=lambda one: str(one.header["execution"].get("finished", "")))
+    evaluation = replace(_evaluation(last, task), folder=RunFolder(folder))
+    for one in found:
+        ShardFolder(one.folder).check(evaluation.key)
+    _check_complete(found, [])
+    _refuse_other_ways(found)
+    return _merge(found, evaluation)
 
 
 # -- which shards ----------------------------------------------------------------------------------
@@ -168,23 +184,31 @@ def _other_ways(shards: Sequence[StoredShard]) -> list[str]:
 # -- merging ---------------------------------------------------------------------------------------
 
 
-def _merge(shards: Sequence[StoredShard], output: Path, task_file: str | None) -> Merged:
-    first = shards[0]
-    described = described_evaluation(first.header, ShardFolder(first.folder), task_file)
-    faults = list(header_faults(described))
+def _evaluation(shard: StoredShard, task: Task | str | None) -> Evaluation:
+    """What a shard is of. Raises StoreError."""
+    found = described_evaluation(shard.header, ShardFolder(shard.folder), task)
+    faults = list(header_faults(found))
     if faults:
         raise StoreError(
-            f"{first.folder} was played on another version of its task than is installed here "
+            f"{shard.folder} was played on another version of its task than is installed here "
             f"({faults[0]}): play it again, or merge it where that version is"
         )
-    name, key = described.identity.name, described.key
-    evaluation = replace(described, folder=run_folder(output, name, described.task.name, key))
+    return found
+
+
+def _below(output: Path, evaluation: Evaluation) -> Evaluation:
+    """With its folder there."""
+    name, task = evaluation.identity.name, evaluation.task.name
+    return replace(evaluation, folder=run_folder(output, name, task, evaluation.key))
+
+
+def _merge(shards: Sequence[StoredShard], evaluation: Evaluation) -> Merged:
     sampling = _sampling(shards)
     records = _records(evaluation, shards)
     folder = evaluation.folder
     folder.create()
     with folder.locked():
-        folder.check(key)
+        folder.check(evaluation.key)
         if folder.finished:
             if folder.episodes_sha256() != lines_sha256(records):
                 raise StoreError(
@@ -198,7 +222,7 @@ def _merge(shards: Sequence[StoredShard], output: Path, task_file: str | None) -
                 f"{folder.path} holds the same run, played by one process and unfinished; choose "
                 "another --output"
             )
-        folder.write_header(_header(shards, sampling))
+        folder.write_header({**_header(shards, sampling), **described(evaluation.identity)})
         results = finish(evaluation, records, sampling)
     return Merged(folder.path, len(shards), results)
 

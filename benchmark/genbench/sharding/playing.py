@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -38,11 +38,13 @@ def execute_shard(
     load: Callable[[LoadOptions], Model],
     options: LoadOptions,
     *,
+    alike: Mapping[str, Any] | None = None,
     resume: bool = True,
     report: Callable[[Progress], None] = lambda progress: None,
 ) -> ShardResult:
     """Play what is not yet played of the evaluation's shard, and finish its folder.
 
+    `alike` is the plan that other shards of the run were begun with, if that is known.
     Raises IncompleteError where the disk is full or responses failed: resumable.
     """
     shard = evaluation.shard
@@ -67,6 +69,7 @@ def execute_shard(
         conclude,
         lambda: read_result(evaluation.folder, shard),
         only=shard.episodes(evaluation.task, evaluation.settings.samples),
+        alike=alike,
         resume=resume,
         report=report,
     )

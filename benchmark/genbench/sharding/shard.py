@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from genbench.errors import UsageError
+from genbench.errors import StoreError, UsageError
 from genbench.records import episode_key
-from genbench.store import RunFolder
+from genbench.store import SHARDS, RunFolder
 from genbench.task import Task
 
 HEADER, RESULT = "shard.json", "shard-results.json"
@@ -45,7 +45,7 @@ class Shard:
 
     def check(self, task: Task) -> None:
         """Raise UsageError where there is not an instance for every shard."""
-        most = max(len(split.instances()) for split in task.splits.values())
+        most = most_shards(task)
         if self.count > most:
             raise UsageError(
                 f"--shard {self}: the largest split of {task.name} has {most} instances here, so "
@@ -64,3 +64,31 @@ class Shard:
     def folder(self, run: Path) -> ShardFolder:
         """Its folder, beside that of the run."""
         return ShardFolder(run.with_name(f"{run.name}-shard-{self.index}-of-{self.count}"))
+
+    def within(self, run: Path) -> ShardFolder:
+        """Its folder, in that of a run which is played in shards."""
+        return ShardFolder(run / SHARDS / f"{self.index}-of-{self.count}")
+
+
+def every_shard(count: int) -> tuple[Shard, ...]:
+    return tuple(Shard(index, count) for index in range(1, count + 1))
+
+
+def most_shards(task: Task) -> int:
+    """How many shards there can be: one for each instance of the largest split."""
+    return max(len(split.instances()) for split in task.splits.values())
+
+
+def begun_shards(run: Path) -> tuple[Shard, ...]:
+    """The shards that an unfinished run was begun in; none: it was not. Raises StoreError."""
+    counts = {
+        int(found.group(1))
+        for place in (run / SHARDS).glob("*")
+        if (found := re.fullmatch(r"[0-9]+-of-([0-9]{1,6})", place.name))
+    }
+    if len(counts) > 1:
+        raise StoreError(
+            f"{run / SHARDS} holds shards of several counts ({', '.join(map(str, sorted(counts)))}"
+            "): leave one set there, or start the run anew with --no-resume"
+        )
+    return every_shard(*counts) if counts else ()

@@ -92,6 +92,7 @@ class CardRecognition(Environment):
     outcomes = tuple(_FEEDBACK)
     prompts = tuple(_PROMPTS)
     agents = GeneralPointsVision.agents
+    merged_settings = GeneralPointsVision.merged_settings
 
     def __init__(self, *, prompt: str, feedback: str, settings: Mapping[str, Any]) -> None:
         super().__init__(prompt=prompt, feedback=feedback, settings=settings)

@@ -40,6 +40,7 @@ class GeneralPointsVision(GeneralPoints):
 
     more_settings = PICTURE_SETTINGS
     agents = (*GeneralPoints.agents, "visual-memoriser")
+    merged_settings = ("look",)
 
     def __init__(self, *, prompt: str, feedback: str, settings: Mapping[str, Any]) -> None:
         super().__init__(prompt=prompt, feedback=feedback, settings=settings)

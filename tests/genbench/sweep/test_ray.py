@@ -71,19 +71,22 @@ def starting(series, output, environment, *more):
 
 
 def at_work(head):
-    """The workers that are carrying a job out."""
-    found = []
+    """The workers that are carrying a job out; what one of them is about to start has, for a
+    moment, its name."""
+    found, parents = [], {}
     for process in psutil.Process(head.pid).children(recursive=True):
         try:
             if process.cmdline()[:1] == ["ray::_carried_out"]:
                 found.append(process)
+                parents[process.pid] = process.ppid()
         except psutil.NoSuchProcess:
             continue
-    return found
+    return [process for process in found if parents.get(process.pid) not in parents]
 
 
 def turns(output):
-    return sum(path.read_bytes().count(b"\n") for path in output.glob("shards/*/*/*/journal.jsonl"))
+    journals = output.glob("runs/*/*/*/shards/*/journal.jsonl")
+    return sum(path.read_bytes().count(b"\n") for path in journals)
 
 
 def test_two_workers_of_a_cluster_make_the_files_of_one_process(

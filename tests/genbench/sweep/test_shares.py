@@ -33,7 +33,7 @@ def sharded(series, tmp_path_factory):
 
 def test_a_sweep_in_shards_has_the_files_of_one_process_and_leaves_nothing_else(sharded, whole):
     assert contents(sharded) == contents(whole)
-    assert not (sharded / "shards").exists()
+    assert not list(sharded.rglob("shards"))
     headers = [json.loads(path.read_text()) for path in sharded.rglob("run.json")]
     assert [len(one["execution"]["shards"]) for one in headers] == [3, 3, 3, 3]
 
@@ -60,7 +60,7 @@ def test_what_was_played_before_a_stop_is_kept(series, whole, tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         play_sweep(plan, shards=2, run=some)
-    assert any("episodes" in what for what in seen)
+    assert max(what.done for what in seen) == 8
     asked = []
 
     def rest(jobs, *, told, ended):
