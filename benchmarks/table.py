@@ -23,7 +23,7 @@ from suite.records import FOLDER, REQUIREMENTS, Record, Table, installed
 #: by name of the file: the script, its arguments, and those of `--quick`
 PLAN: Mapping[str, tuple[str, Sequence[str], Sequence[str]]] = {
     "throughput": (
-        "throughput.py", (), ("--sizes", "1", "--pairs", "8", "--repeats", "1", "--cli-pairs", "2"),
+        "throughput.py", ("--repeats", "5"), ("--sizes", "1", "--pairs", "8", "--repeats", "1", "--cli-pairs", "2"),
     ),
     "against_inspect": (
         "against_inspect.py", (), ("--sizes", "1", "--pairs", "8", "--repeats", "1"),
