@@ -23,7 +23,8 @@ from suite.records import FOLDER, REQUIREMENTS, Record, Table, installed
 #: by name of the file: the script, its arguments, and those of `--quick`
 PLAN: Mapping[str, tuple[str, Sequence[str], Sequence[str]]] = {
     "throughput": (
-        "throughput.py", ("--repeats", "5"), ("--sizes", "1", "--pairs", "8", "--repeats", "1", "--cli-pairs", "2"),
+        "throughput.py", ("--repeats", "5"),
+        ("--sizes", "1", "--pairs", "8", "--repeats", "1", "--cli-pairs", "2"),
     ),
     "against_inspect": (
         "against_inspect.py", (), ("--sizes", "1", "--pairs", "8", "--repeats", "1"),
@@ -47,7 +48,7 @@ def measure(names: Sequence[str], measured: Path, quick: bool) -> None:
     if missing:
         print(
             f"{', '.join(missing)} compares with what is not installed here: "
-            f"pip install -r {REQUIREMENTS.name} in {FOLDER.name}/, or name the others after --run",
+            f"pip install -r {FOLDER.name}/{REQUIREMENTS.name}, or name the others after --run",
             file=sys.stderr,
         )
         raise SystemExit(2)
@@ -133,6 +134,8 @@ def main() -> None:
     given = parser.parse_args()
     if given.quick and given.run is None:
         parser.error("--quick says how to --run")
+    if not given.page.is_file():
+        parser.error(f"--page {given.page}: there is no such page")
     if given.run is not None:
         measure(given.run or list(PLAN), given.measured, given.quick)
     files = sorted(given.measured.glob("*.json"), key=lambda path: _place(path.stem))
