@@ -10,15 +10,10 @@ from xml.etree import ElementTree
 from genbench.errors import UsageError
 from genbench.gate import GatedTask, GateResult, QuantityVerdict, Verdict
 from genbench.labels import clean
+from genbench.markdown import markdown_line as _md
 
 # What XML 1.0 cannot hold, not even escaped.
 _NOT_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-# What is markup wherever it stands in a line of GitHub's Markdown: code, emphasis (an underscore
-# within a word is none), links, HTML, the cells of a table, formulas, mentions, bare addresses.
-_MARKDOWN = re.compile(
-    r"([\\`*\[\]<>#|~&$@]|(?<![^\W_])_|_(?![^\W_])|:(?=//)|(?<=www)\.)", re.IGNORECASE
-)
-_BLOCK = re.compile(r"^([-+=]|\d+[.)])(?=\s|$|[-=])")  # a list, a rule, an underline
 
 
 def headline(result: GateResult) -> str:
@@ -195,10 +190,3 @@ def append_summary(result: GateResult, path: Path) -> None:
 
 def _xml(text: str) -> str:
     return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text)
-
-
-def _md(text: str) -> str:
-    """Text that stays text: model names come from strangers."""
-    line = " ".join(text.encode(errors="replace").decode().split())
-    escaped = _MARKDOWN.sub(r"\\\1", line)
-    return _BLOCK.sub(lambda match: f"{match[0][:-1]}\\{match[0][-1]}", escaped)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from genbench.gate import QuantityVerdict
-from genbench.gate_reports import _md, details
+from genbench.gate_reports import details
+from genbench.markdown import markdown_line, markdown_text
 
 PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 PLACES = {
@@ -35,7 +36,9 @@ def test_a_name_is_shown_as_it_stands(place, text):
     if not line:
         return
     source, shown = PLACES[place]
-    assert shown.format(escaped(line)) in PARSER.render(source.format(_md(text))).replace("\n", "")
+    assert shown.format(escaped(line)) in PARSER.render(source.format(markdown_line(text))).replace(
+        "\n", ""
+    )
 
 
 @pytest.mark.parametrize(
@@ -47,12 +50,17 @@ def test_a_name_is_shown_as_it_stands(place, text):
     ],
 )
 def test_plain_names_and_numbers_are_not_escaped(text):
-    assert _md(text) == text
+    assert markdown_line(text) == text
+
+
+def test_a_cell_keeps_the_dash_that_stands_for_nothing():
+    assert markdown_text("-") == "-"
+    assert markdown_line("-") == "\\-"
 
 
 def test_bare_addresses_and_mentions_become_no_links():
     for text in ("https://evil.example", "WWW.evil.example", "me@evil.example", "@someone"):
-        assert not re.search(r"(?<!\\)(?:://|@)|(?i:www)(?<!\\)\.", _md(text)), text
+        assert not re.search(r"(?<!\\)(?:://|@)|(?i:www)(?<!\\)\.", markdown_line(text)), text
 
 
 def test_no_p_value_is_printed_as_0():

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from genbench.markdown import markdown_line, markdown_text
 from genbench.report.findings import TARGET, Finding
 from genbench.report.loading import Group
-from genbench.report.tables import Cell, Shown, csv_text, markdown_text
+from genbench.report.tables import Cell, Shown, csv_text
 from genbench.report.text import clean, limits, p_value, percent, points
 
 ALPHA = 0.05
@@ -173,7 +174,7 @@ def compute_markdown(groups: Sequence[Group]) -> str | None:
     parts = []
     for group in groups:
         lines = [
-            f"- {markdown_text(_sentence(one))}" for one in group.compute if one.found is not None
+            f"- {markdown_line(_sentence(one))}" for one in group.compute if one.found is not None
         ]
         lines += [
             f"- Not computed: {markdown_text(f'{one.what}: {one.reason}')}."

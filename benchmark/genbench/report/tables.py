@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from genbench.labels import inert
+from genbench.markdown import markdown_text
 from genbench.report.curves import flops_of
 from genbench.report.loading import Group, ReportRun
 from genbench.report.text import clean, interval, p_value, percent, points
@@ -224,12 +224,6 @@ METHOD = (
     "task's clusters, its units of independence (each one's method stands in the CSV tables). p is "
     "the two-sided test that the gap is zero; p Holm is adjusted over all rows of this report."
 )
-
-
-def markdown_text(text: str) -> str:
-    """Text that Markdown shows as it is: nothing of a model's name becomes markup."""
-    escaped = re.sub(r"([\\`*_\[\]!|~^$])", r"\\\1", text)
-    return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def csv_text(rows: Iterable[Mapping[str, Cell]], columns: Sequence[str]) -> str:

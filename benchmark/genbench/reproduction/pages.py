@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from genbench.report.tables import markdown_text as _md
+from genbench.markdown import markdown_text as _md
 from genbench.report.text import clean
 from genbench.reproduction.plan import Plan
 from genbench.reproduction.results import (
