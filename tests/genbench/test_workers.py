@@ -226,14 +226,15 @@ def test_a_run_in_shards_is_not_played_as_a_whole_beside_them(begun):
 
 def test_a_new_shard_must_fit_the_others(begun, command):
     output = begun(shards=2)
-    first, second = sorted(output.rglob("*-of-2"))
-    shutil.rmtree(second)
-    header = json.loads((first / "shard.json").read_text())
-    header["execution"]["plan"]["versions"]["genbench"] = "0.0.1"
-    (first / "shard.json").write_text(json.dumps(header))
-    (first / "journal.jsonl").unlink()
-    second.mkdir()
-    (second / "journal.jsonl").write_bytes(b'{"torn')
+    (header, *_) = output.rglob("shard.json")
+    content = json.loads(header.read_text())
+    content["execution"]["plan"]["versions"]["genbench"] = "0.0.1"
+    header.write_text(json.dumps(content))
+    header.with_name("journal.jsonl").unlink()
+    (other,) = set(output.rglob("*-of-2")) - {header.parent}
+    for path in other.iterdir():
+        path.unlink()
+    (other / "journal.jsonl").write_bytes(b'{"torn')
     result = command(*AGENT, "--output", output)
     assert result.returncode == 2
     assert 'versions.genbench: "0.0.1" there, ' in result.stderr
