@@ -126,6 +126,7 @@ class Genbench:
         self._folder = evaluation.folder
         self._model = backend.load(evaluation.identity, self._options)
         wanted = list(first_requests(self.task, evaluation.settings))
+        self._requests = wanted
         self.prompts = [str((self._model.rendered(one) or {})["text"]) for one in wanted]
         self.inside = Clock()
         engine: Any = self._model
@@ -137,6 +138,16 @@ class Genbench:
             str(work.checkpoint), self.task, output=output, options=self._options, verify_iters=1,
             max_new_tokens=work.new_tokens,
         )  # fmt: skip
+
+    def generation(self) -> list[str]:
+        """The answers alone: the backend without the harness, from messages to texts."""
+        model = self._model
+        model.start(self.task)
+        model.submit(self._requests)
+        texts: dict[int, str] = {}
+        while len(texts) < len(self._requests):
+            texts |= {request.order: response.text for request, response in model.receive()}
+        return [texts[request.order] for request in self._requests]
 
     def run(self) -> None:
         """A run in a folder of its own."""
