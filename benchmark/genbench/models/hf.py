@@ -232,15 +232,16 @@ class HFModel(BatchedModel):
                 ),
             )
         answers = [self._decoder.answer(row, stops) for row in output[:, longest:].tolist()]
+        logprobs = sampler.logprobs([answer.tokens for answer in answers])
         return [
             Response(
                 text=answer.text,
                 finish_reason=answer.finish_reason,
                 prompt_tokens=length,
                 generated_tokens=answer.tokens,
-                logprob=round(sampler.logprob(number, answer.tokens), 4),
+                logprob=round(logprob, 4),
             )
-            for number, (length, answer) in enumerate(zip(inputs.lengths, answers, strict=True))
+            for length, answer, logprob in zip(inputs.lengths, answers, logprobs, strict=True)
         ]
 
     def _inputs(self, batch: Sequence[Prompt]) -> Inputs:

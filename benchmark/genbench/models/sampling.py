@@ -37,7 +37,7 @@ class ThinkingBudget:
 
 
 class RowSampler:
-    """A logits processor for `generate`: leaves one token possible in each row, its choice.
+    """A logits processor for `generate`: leaves one token highest in each row, its choice.
 
     Greedy rows take the highest score. Sampled rows divide by the temperature, keep the smallest
     set of most probable tokens whose mass reaches top-p (Holtzman et al. 2020), and invert the
@@ -62,27 +62,29 @@ class RowSampler:
         self._chosen_logprobs: list[torch.Tensor] = []
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        """scores: [rows, vocabulary]; the same shape back, -inf but for the choices."""
+        """scores: [rows, vocabulary]; the same shape back, with the choices highest."""
         import torch
 
-        floats = scores.float()
-        choice = floats.argmax(dim=-1)
-        total = torch.logsumexp(floats, dim=-1)
-        # One NaN or infinite score makes its row's sum NaN or infinite.
-        refuse_nan(total - total)
-        for rows in self._sampled_together(scores.shape[-1]):
-            choice[rows] = self._sample(torch.log_softmax(floats[rows], dim=-1), rows)
+        logprobs = torch.log_softmax(scores.float(), dim=-1)
+        choice = scores.argmax(dim=-1)
+        for rows in self._sampled_together(logprobs.shape[-1]):
+            choice[rows] = self._sample(logprobs[rows], rows)
         if self._budget is not None:
             self._close_thinking(input_ids, choice, self._budget)
-        self._chosen_logprobs.append(floats.gather(1, choice[:, None])[:, 0] - total)
+        chosen = logprobs.gather(1, choice[:, None])[:, 0]
+        refuse_nan(chosen)  # one NaN or infinite score makes all of its row NaN
+        self._chosen_logprobs.append(chosen)
         if not self._sampled and self._budget is None:
             return scores  # `generate` takes the highest one itself
         forced = torch.full_like(scores, float("-inf"))
         return forced.scatter(1, choice[:, None], 0.0)
 
-    def logprob(self, row: int, tokens: int) -> float:
-        """The log-probability of the first `tokens` tokens of a row (temperature 1)."""
-        return float(sum(float(step[row]) for step in self._chosen_logprobs[:tokens]))
+    def logprobs(self, tokens: Sequence[int]) -> list[float]:
+        """The log-probability of each row's first so many tokens (temperature 1)."""
+        import torch
+
+        steps = torch.stack(self._chosen_logprobs, dim=1).tolist() if any(tokens) else []
+        return [sum(steps[row][:count]) if count else 0.0 for row, count in enumerate(tokens)]
 
     def _sampled_together(self, vocabulary: int) -> list[list[int]]:
         """The rows that are sampled, so many at a time as bounded memory holds."""
