@@ -81,7 +81,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--sizes", nargs="*", type=int, choices=SHAPES, default=[1, 10])
+    parser.add_argument("--sizes", nargs="*", type=int, choices=(1, 10, 100), default=[1, 10])
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--new-tokens", type=int, default=48)
     parser.add_argument("--pairs", type=int, help="of the task; by default as many as suit a size")

@@ -1,8 +1,9 @@
 """Our throughput against the engine beneath and against lm-eval, on the same prompts.
 
     python benchmarks/throughput.py [--sizes 1 10 100] [--repeats 3] [--pairs N] [--no-cli]
+    python benchmarks/throughput.py --device cuda --sizes 100 500 7000 --no-cli      # in bfloat16
 
-1. Random-weight Llama models of so many million parameters, float32, one thread, greedy, the first
+1. Random-weight Llama models of so many million parameters, greedy, float32, one thread, the first
    prompts of gp-ood-rule: a whole genbench run (prompts, generation, verification, journal,
    statistics; the model is loaded before), its backend's generation alone (chat template,
    tokenizing, decoding), transformers' own `generate` (with tokenizing and decoding) at several
@@ -24,7 +25,16 @@ from suite.commands import demo_checkpoint, export_pack, genbench_run, lm_eval_r
 from suite.engine import Bare
 from suite.measuring import Ratio, Spent, child, median, progress, ratio, spent, take_turns
 from suite.records import Record, Recorder, Table
-from suite.ways import SHAPES, Genbench, LmEval, Work, agreement, quietly, random_checkpoint
+from suite.ways import (
+    ON_A_GPU,
+    SHAPES,
+    Genbench,
+    LmEval,
+    Work,
+    agreement,
+    quietly,
+    random_checkpoint,
+)
 
 from genbench.process import let_idle_threads_sleep
 
@@ -36,15 +46,18 @@ _COLUMNS = (
 _FORMS = ("", "d", "d", ".2f", ".2f", ".1f", "s", "s", ".0%")
 
 
-def compare(million: int, pairs: int | None, repeats: int, new_tokens: int, record: Record) -> None:
+def compare(
+    million: int, pairs: int | None, repeats: int, new_tokens: int, device: str, record: Record
+) -> None:
     """One size: the table of its ways, and its targets."""
     shape = SHAPES[million]
+    dtype = "float32" if device == "cpu" else "bfloat16"
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "model"
-        parameters = f"{random_checkpoint(folder, shape) / 1e6:.1f} M"
-        work = Work(folder, pairs or shape.pairs, shape.batch, new_tokens)
+        parameters = f"{random_checkpoint(folder, shape, dtype) / 1e6:.1f} M"
+        work = Work(folder, pairs or shape.pairs, shape.batch, new_tokens, device, dtype)
         ours = Genbench(work)
-        bare = Bare(folder, ours.prompts, shape.batch, new_tokens)
+        bare = Bare(folder, ours.prompts, shape.batch, new_tokens, device, dtype)
         count = len(ours.prompts)
         batches = sorted({min(size, count) for size in shape.batches})
         engines = {f"generate, {size}": (bare.asked(size), size, count) for size in batches}
@@ -101,7 +114,7 @@ def compare(million: int, pairs: int | None, repeats: int, new_tokens: int, reco
                 for name, (_, batch, prompts) in ways.items()
             ],
             f"{new_tokens} new tokens; medians of {repeats} turns; in brackets the least and the "
-            f"largest ratio of a turn.",
+            f"largest ratio of a turn.{_where(device)}",
         )
     )
     outside = sorted((wall - inside) / wall for wall, inside in shares)
@@ -124,6 +137,14 @@ def compare(million: int, pairs: int | None, repeats: int, new_tokens: int, reco
             f"{parameters}: throughput of {whole} against {claim}",
             f">= {least:g}x", f"{ours_over}", ours_over.value >= least,
         )  # fmt: skip
+
+
+def _where(device: str) -> str:
+    if device == "cpu":
+        return ""
+    import torch
+
+    return f" On {torch.cuda.get_device_name(device)}, in bfloat16."
 
 
 def command_lines(pairs: int, repeats: int, record: Record) -> None:
@@ -168,7 +189,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--sizes", nargs="*", type=int, choices=SHAPES, default=list(SHAPES))
+    parser.add_argument("--sizes", nargs="*", type=int, choices=SHAPES, default=[1, 10, 100])
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--new-tokens", type=int, default=48)
     parser.add_argument("--pairs", type=int, help="of the task; by default as many as suit a size")
@@ -176,10 +198,19 @@ def main() -> None:
     parser.add_argument("--no-cli", action="store_true", help="without the command lines")
     recorder = Recorder(parser)
     given = parser.parse_args()
+    if given.device == "cpu" and (large := sorted(set(given.sizes) & set(ON_A_GPU))):
+        parser.error(f"--sizes {' '.join(map(str, large))}: give --device cuda")
+    if given.device != "cpu":
+        import torch
+
+        if not torch.cuda.is_available():
+            parser.error(f"--device {given.device}: torch sees no CUDA device here")
     let_idle_threads_sleep()
     quietly()
     for million in given.sizes:
-        compare(million, given.pairs, given.repeats, given.new_tokens, recorder.record)
+        compare(
+            million, given.pairs, given.repeats, given.new_tokens, given.device, recorder.record
+        )
     if not given.no_cli:
         command_lines(given.cli_pairs, given.repeats, recorder.record)
     recorder.save(given.json)

@@ -8,15 +8,24 @@ from pathlib import Path
 
 
 class Bare:
-    """Greedy answers in float32, batch by batch, in the order of the prompts."""
+    """Greedy answers, batch by batch, in the order of the prompts."""
 
-    def __init__(self, folder: Path, prompts: Sequence[str], batch: int, new_tokens: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        prompts: Sequence[str],
+        batch: int,
+        new_tokens: int,
+        device: str = "cpu",
+        dtype: str = "float32",
+    ) -> None:
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
         self._prompts, self._batch, self._new = list(prompts), batch, new_tokens
         self._tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
-        self._model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+        found = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype))
+        self._model = found.eval().to(device)
 
     def asked(self, batch: int, prompts: int | None = None) -> Bare:
         """The same engine with batches of another size, and the first so many prompts alone."""
@@ -34,6 +43,7 @@ class Bare:
                 return_tensors="pt", padding=True, add_special_tokens=False,
             )  # fmt: skip
             inputs.pop("token_type_ids", None)
+            inputs = inputs.to(self._model.device)
             with torch.inference_mode():
                 ids = self._model.generate(
                     **inputs, max_new_tokens=self._new, do_sample=False,

@@ -1,7 +1,8 @@
 """Ways to answer the same prompts with one checkpoint, each loaded before it is measured.
 
-All are greedy, float32, one thread, on a CPU: a whole genbench run, lm-eval's `generate_until`, and
-a whole evaluation of Inspect; `suite.engine` has transformers' own `generate`.
+All are greedy and, unless `Work` says otherwise, float32 on one thread of a CPU: a whole genbench
+run, lm-eval's `generate_until`, and a whole evaluation of Inspect; `suite.engine` has transformers'
+own `generate`.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ class Work:
     pairs: int
     batch: int
     new_tokens: int
+    device: str = "cpu"
+    dtype: str = "float32"
 
 
 @dataclass(frozen=True)
@@ -50,10 +53,13 @@ SHAPES = {
     1: Shape(128, 4, 4, 160, 128, (32, 64, 128, 256)),
     10: Shape(384, 6, 6, 64, 128, (32, 64, 128, 256)),
     100: Shape(1024, 8, 8, 16, 32, (8, 16, 32)),
+    500: Shape(1280, 24, 20, 261, 256, (64, 128, 256, 512)),
+    7000: Shape(4096, 32, 32, 261, 256, (64, 128, 256, 512)),
 }
+ON_A_GPU = (500, 7000)
 
 
-def random_checkpoint(folder: Path, shape: Shape) -> int:
+def random_checkpoint(folder: Path, shape: Shape, dtype: str = "float32") -> int:
     """Write a Llama with random weights and the demo models' tokenizer; its parameters."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
@@ -74,7 +80,7 @@ def random_checkpoint(folder: Path, shape: Shape) -> int:
             eos_token_id=tokenizer.eos_token_id,
             pad_token_id=tokenizer.pad_token_id,
         )
-    )
+    ).to(getattr(torch, dtype))
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return int(model.num_parameters())
@@ -119,7 +125,7 @@ class Genbench:
 
     def __init__(self, work: Work) -> None:
         self._work = work
-        self._options = LoadOptions(device="cpu", batch_size=work.batch)
+        self._options = LoadOptions(device=work.device, dtype=work.dtype, batch_size=work.batch)
         self.task = genbench.load_task(TASK, limit=work.pairs)
         self._place = tempfile.TemporaryDirectory()  # removed with this object
         evaluation, backend = self._prepared(self._place.name)
@@ -170,8 +176,8 @@ class LmEval:
         self._prompts = prompts
         self._asked = {"until": [], "max_gen_toks": work.new_tokens, "do_sample": False}
         self._model: Any = get_model("hf").create_from_arg_obj(
-            {"pretrained": str(work.checkpoint), "dtype": "float32"},
-            {"batch_size": work.batch, "device": "cpu"},
+            {"pretrained": str(work.checkpoint), "dtype": work.dtype},
+            {"batch_size": work.batch, "device": work.device},
         )
 
     def __call__(self) -> list[str]:
