@@ -134,6 +134,10 @@ def main() -> None:
     given = parser.parse_args()
     if given.quick and given.run is None:
         parser.error("--quick says how to --run")
+    if given.quick and any(
+        getattr(given, name) == parser.get_default(name) for name in ("measured", "page")
+    ):
+        parser.error("--quick is a trial: give --measured DIR and --page, a copy of the page")
     if not given.page.is_file():
         parser.error(f"--page {given.page}: there is no such page")
     if given.run is not None:

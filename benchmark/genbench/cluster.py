@@ -176,7 +176,8 @@ def _imported() -> Any:
         import ray
     except ImportError:
         raise UsageError(
-            "--ray: Ray is not installed; pip install 'genbench[ray]', on all nodes alike"
+            "--ray: Ray is not installed; pip install -e '.[ray]' in genbench's clone, on all "
+            "nodes alike"
         ) from None
     return ray
 

@@ -251,7 +251,9 @@ def _run(
     else:
         prompt = _first_prompt(evaluation, model)
         record = make_header(evaluation, plan, model.sampling(), prompt)
-        folder.write_header(record)
+    # At its beginning: a session that is cut short counts, too.
+    record["execution"]["sessions"] = record["execution"].get("sessions", 0) + 1
+    folder.write_header(record)
     journal = folder.journal()
     try:
         with _caching(evaluation, model, plan, cache) as asked:
@@ -267,7 +269,6 @@ def _run(
     outcome = conclude(episodes, sampling)
     record["execution"]["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
     record["execution"]["last_session_seconds"] = round(time.time() - started, 3)
-    record["execution"]["sessions"] = record["execution"].get("sessions", 0) + 1
     record["execution"]["events"] = events
     folder.write_header(record)
     folder.drop_journal()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,6 +66,7 @@ def run_jobs(
     whose process dies, leaves the others alone. An interrupt stops all of them.
     """
     import multiprocessing
+    from multiprocessing import forkserver, resource_tracker
     from multiprocessing.connection import wait
 
     from genbench.process import let_idle_threads_sleep
@@ -72,6 +74,9 @@ def run_jobs(
     let_idle_threads_sleep()
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(preload))
+    resource_tracker.ensure_running()  # the server starts it otherwise, and lets interrupts in
+    with _interrupts_held():
+        forkserver.ensure_running()
     waiting, over = list(jobs), []
     running: dict[Connection, tuple[Job, Any, float]] = {}
     faults: dict[str, tuple[str, type[GenbenchError] | None]] = {}
@@ -113,6 +118,19 @@ def run_jobs(
         for _, process, _ in running.values():
             process.join()
     return over
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """What is started meanwhile never sees an interrupt, not even while it imports; this process
+    has it afterwards."""
+    import signal
+
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _exit_text(code: int) -> str:

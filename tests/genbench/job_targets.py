@@ -35,3 +35,7 @@ def parent_of_one_that_waits(path):
     from genbench.jobs import Job, run_jobs
 
     run_jobs([Job("waits", wait_for_the_end, (path,))], 1)
+
+
+def tell_what_is_held(tell):
+    tell(sorted(signal.pthread_sigmask(signal.SIG_BLOCK, [])))

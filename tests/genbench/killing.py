@@ -1,5 +1,6 @@
 """kill -9 at random moments of runs in processes of their own."""
 
+import json
 import multiprocessing
 import os
 import random
@@ -75,6 +76,7 @@ def check_killed_runs(start, arguments, folder, kills, most_turns, seed):
     while done < kills:
         output = folder / str(number)
         number += 1
+        sessions = 1
         while not finished(output):
             process = start({**arguments, "output": output})
             if done == kills:
@@ -85,8 +87,12 @@ def check_killed_runs(start, arguments, folder, kills, most_turns, seed):
                 process, output, before + stream.randint(0, most_turns), stream.uniform(0, 0.05)
             )
             done += killed
+            in_the_midst = killed and turns_on_disk(output) > before
             partial += killed and turns_on_disk(output) > 0
+            sessions += in_the_midst
             process.join()
             assert killed or process.exitcode in (0, -signal.SIGKILL)
         assert contents(output) == expected
+        (header,) = output.glob("*/*/*/run.json")
+        assert json.loads(header.read_bytes())["execution"]["sessions"] >= sessions
     assert partial >= kills // 2

@@ -29,7 +29,7 @@ def test_without_ray_the_install_is_named_and_nothing_is_written(monkeypatch, tm
     arguments = ("--task", "gp-ood-rule", "--output", tmp_path / "s", "--ray")
     result = command("sweep", tmp_path, *arguments)
     assert result.returncode == 2
-    assert "pip install 'genbench[ray]'" in result.stderr
+    assert "pip install -e '.[ray]'" in result.stderr
     assert not (tmp_path / "s").exists()
 
 

@@ -32,6 +32,19 @@ def test_a_job_that_fails_or_dies_is_named_and_the_others_go_on(tmp_path):
     assert ("dies", "about to") in told
 
 
+def test_an_interrupt_does_not_reach_what_is_still_importing():
+    """Ctrl-C goes to all processes of a terminal; the one that asked ends the others."""
+    told = []
+    ended = run_jobs(
+        [Job("held", job_targets.tell_what_is_held, ())], 1,
+        told=lambda job, what: told.append(what),
+    )  # fmt: skip
+    assert ended[0].error is None
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    assert told
+    assert int(signal.SIGINT) in map(int, told[0])
+
+
 def test_a_killed_parent_leaves_no_process_behind(tmp_path):
     file = tmp_path / "pid"
     code = (

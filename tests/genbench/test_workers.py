@@ -263,7 +263,8 @@ def test_two_commands_do_not_work_on_one_run(begun, command):
             result = command(*AGENT, "--output", output, *more)
             assert result.returncode == 2
             assert f"another process is working in {shard}" in result.stderr
-            assert turns(output) > 0
+            # Of the other shard, too: it is in its journal, or was played to its end.
+            assert turns(output) or list(output.rglob("shard-results.json"))
     finally:
         os.close(descriptor)
 
@@ -398,7 +399,8 @@ def stopped(asked, output, stop):
 def test_killed_workers_and_parents_lose_no_episode_and_double_none(
     kind, tmp_path, command, request
 ):
-    model = {"agent": ("agent:random", "--limit", 120)}.get(kind) or (
+    # Long enough that a busy machine stops it in its midst.
+    model = {"agent": ("agent:random", "--limit", 240)}.get(kind) or (
         *(request.getfixturevalue("tiny_llama"), "--limit", 10),
         *("--max-new-tokens", 24, "--device", "cpu"),
     )

@@ -279,6 +279,9 @@ def _print_generalization(
 ) -> None:
     viter = results.settings["verify_iters"]
     rows = [("gap (id - " + name + ")", difference(found.gap))]
+    if found.decomposition:
+        rows.append(("  of it: other numbers", difference(found.decomposition.number)))
+        rows.append(("  of it: reading the rule", difference(found.decomposition.rule)))
     if viter > 1:
         rows.append((f"gap within {viter} attempts", difference(found.gap_at_viter)))
     if _perception_tells(results) and found.perception_gap:
@@ -291,9 +294,6 @@ def _print_generalization(
                 else f"{difference(found.gap_given_perception)} (n={found.gap_given_perception.n})",
             )
         )
-    if found.decomposition:
-        rows.append(("  of it: other numbers", difference(found.decomposition.number)))
-        rows.append(("  of it: reading the rule", difference(found.decomposition.rule)))
     if found.chance_gap is not None:
         rows.append(("gap of chance", f"{100 * found.chance_gap:+.2f} pp"))
     rows.append(("retention beyond chance", _retention(found, name)))
@@ -366,7 +366,7 @@ def _print_footer(console: Console, results: Results, folder: Path | None) -> No
         )
         + " problems were in its training"
     )
-    text = f"unknown ({seen.reason})" if seen.reason else f"{seen.status}: {overlap}"
+    text = f"unknown ({seen.reason})" if seen.reason else f"{overlap} ({seen.status})"
     notes = [
         f"contamination: {text}",
         f"methods: rates {results.splits['id'].success_rate.method}; gap {first.gap.method}; "

@@ -372,6 +372,6 @@ def _httpx() -> Any:
         import httpx2
     except ImportError:
         raise UsageError(
-            "the backend 'api' needs the extra 'api': pip install 'genbench[api]'"
+            "the backend 'api' needs the extra 'api': pip install -e '.[api]' in genbench's clone"
         ) from None
     return httpx2

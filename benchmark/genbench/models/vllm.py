@@ -15,8 +15,8 @@ from genbench.models.interface import Identity, LoadOptions, Model
 from genbench.models.options import flag, resolve_device
 
 INSTALL = (
-    "pip install 'genbench[vllm]' on a machine with a GPU; without one, tools/vllm-cpu-env.sh "
-    "prepares an environment (docs/backends.md)"
+    "pip install -e '.[vllm]' in genbench's clone on a machine with a GPU; without one, "
+    "tools/vllm-cpu-env.sh prepares an environment (docs/backends.md)"
 )
 #: vLLM's bounds of a temperature; it raises a lower one than the first silently
 _TEMPERATURES = (0.01, 2.0)

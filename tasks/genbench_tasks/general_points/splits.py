@@ -56,6 +56,9 @@ def draw(settings: Mapping[str, Any], split: SplitSpec) -> list[Instance]:
     check_settings(merged, f"split '{split.name}'")
     if split.rule is None:
         raise TaskError(f"split '{split.name}' names no rule")
+    target = merged["target"]
+    if not isinstance(target, int) or isinstance(target, bool):
+        raise TaskError(f"split '{split.name}': target is a whole number, not {target!r}")
     rule = named_rule(split.rule, merged.get("rules"))
     if merged.get("sampling") == "paper":
         return list(_paper(merged, split, rule))
@@ -64,7 +67,29 @@ def draw(settings: Mapping[str, Any], split: SplitSpec) -> list[Instance]:
         cards = _transformed(base, merged, rule, target)
         if cards is not None:
             found.append(_instance(base, cards, target, split, rule, "targets" in merged))
+    _refuse_unsolvable(found, merged, split)
     return hash_order(found, "order", merged["seed"])
+
+
+def _refuse_unsolvable(
+    found: Sequence[Instance], settings: Mapping[str, Any], split: SplitSpec
+) -> None:
+    """Raise TaskError where hands cannot make their target: `require` asks for another one."""
+    made = [settings.get("numerals") or split.rule, settings["target"]]
+    if "targets" in settings or made in [list(need) for need in settings["require"]]:
+        return
+    unsolvable = [
+        instance
+        for instance in found
+        if not makes(instance.data["cards"], instance.data["values"], instance.data["target"])
+    ]
+    if unsolvable:
+        raise TaskError(
+            f"split '{split.name}': {len(unsolvable)} of {len(found)} hands cannot make "
+            f"{settings['target']} under {split.rule}: `require` asks for {settings['require']}. "
+            f"Change it as well: a hand takes part if it makes each [rule, target] in it, such as "
+            f"[{split.rule}, {settings['target']}]"
+        )
 
 
 def _base_hands(settings: Mapping[str, Any]) -> Iterator[tuple[Hand, int]]:

@@ -241,7 +241,7 @@ def test_without_vllm_its_backend_says_what_installs_it(tiny_llama, command, mon
     ):
         done = command(*asked, "--task", "gp-ood-rule")
         assert done.returncode == 2
-        assert "needs vLLM, which is not installed: pip install 'genbench[vllm]'" in done.stderr
+        assert "needs vLLM, which is not installed: pip install -e '.[vllm]'" in done.stderr
 
 
 @pytest.mark.parametrize("temperature", [0.001, 2.5])

@@ -12,7 +12,7 @@ import psutil
 import pytest
 from test_sweep import SCORING, SETTINGS, TASK, contents
 
-pytest.importorskip("ray", reason="Ray is not installed: pip install 'genbench[ray]'")
+pytest.importorskip("ray", reason="Ray is not installed: pip install -e '.[ray]'")
 pytestmark = pytest.mark.ray
 
 HERE = Path(__file__).parent

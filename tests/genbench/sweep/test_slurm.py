@@ -12,7 +12,7 @@ import psutil
 import pytest
 from test_sweep import SCORING, SETTINGS, TASK, contents
 
-pytest.importorskip("ray", reason="Ray is not installed: pip install 'genbench[ray]'")
+pytest.importorskip("ray", reason="Ray is not installed: pip install -e '.[ray]'")
 pytestmark = pytest.mark.ray
 
 SCRIPT = Path(__file__).parents[3] / "examples" / "slurm" / "sweep-ray.sh"
