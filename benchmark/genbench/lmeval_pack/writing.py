@@ -62,7 +62,8 @@ template. `--limit N` asks the first N pairs, as `genbench run --limit N` does.
 answers which kept the strict format, too; `stickiness` (of a rule shift) is the share of OOD
 answers that are right under the training rule. The group's figures are means over all instances of
 its subtasks. lm-eval has no gap, no paired test and no clustered interval; they follow from its
-samples, if all splits are among them:
+samples, if all splits are among them (after `lm_eval --limit N`, give `genbench import` the same
+`--limit N`):
 
 ```
 cat OUT/*/samples_{group}_*.jsonl \\
