@@ -667,7 +667,7 @@ def test_a_backend_that_is_not_installed_names_its_extra(monkeypatch, tmp_path):
     import sys
 
     monkeypatch.setitem(sys.modules, "httpx2", None)
-    with pytest.raises(UsageError, match=r"pip install 'genbench\[api\]'"):
+    with pytest.raises(UsageError, match=r"pip install -e '\.\[api\]'"):
         genbench.run(
             "api:x", "gp-ood-rule", output=tmp_path, model_args={"base_url": "http://host/v1"}
         )
