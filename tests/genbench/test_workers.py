@@ -379,6 +379,8 @@ def stopped(asked, output, stop):
     process = subprocess.Popen(
         [sys.executable, "-m", "genbench", *map(str, asked), "--output", output],
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment(),
+        # Where the tests are a job in the background, they ignore interrupts, and it would too.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     deadline = time.monotonic() + 200
     while turns(output) < before + 3:
